@@ -1,0 +1,63 @@
+"""camcompat: class activation maps of Caffe networks, on onnxruntime alone.
+
+``load`` opens a CAM network, calling it with a picture gives a ``Result``: labels, scores, maps and pictures of them.
+Nothing here loads torch, onnx or protobuf; even onnxruntime and Pillow are loaded at first use only.
+
+>>> import camcompat
+>>> camcompat.load("missing.onnx")
+Traceback (most recent call last):
+    ...
+prototxt.errors.CamcompatError: missing.onnx: no such file; check the path, or name a network of `camcompat list`
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from camcompat.cam import Result
+    from camcompat.images import read_image
+    from camcompat.labels import read_labels
+    from camcompat.model import Model, load
+    from camcompat.preprocess import Preprocess
+    from camcompat.render import colourise, jet, overlay
+    from prototxt.errors import CamcompatError
+
+__all__ = [
+    "CamcompatError",
+    "Model",
+    "Preprocess",
+    "Result",
+    "colourise",
+    "jet",
+    "load",
+    "overlay",
+    "read_image",
+    "read_labels",
+]
+
+_HOME = {
+    "CamcompatError": "prototxt.errors",
+    "Model": "camcompat.model",
+    "Preprocess": "camcompat.preprocess",
+    "Result": "camcompat.cam",
+    "colourise": "camcompat.render",
+    "jet": "camcompat.render",
+    "load": "camcompat.model",
+    "overlay": "camcompat.render",
+    "read_image": "camcompat.images",
+    "read_labels": "camcompat.labels",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

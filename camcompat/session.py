@@ -1,0 +1,168 @@
+"""One CAM file opened with onnxruntime: its session, its metadata, the names and sizes of its inputs and outputs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from prototxt.errors import CamcompatError
+
+__all__ = ["CAM_OUTPUTS", "ORT_ERRORS", "Interface", "Provider", "open_session", "read_interface", "read_metadata"]
+
+Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
+
+CAM_OUTPUTS = ("scores", "classes", "cams")
+FORMAT = 1
+
+# onnxruntime's own exceptions share no base class below Exception.
+ORT_ERRORS: tuple[type[Exception], ...] = (
+    *(error for error in vars(state).values() if isinstance(error, type) and issubclass(error, Exception)),
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a CAM file takes and gives.
+
+    Attributes:
+        input: name of the image input; ``shape``: its (N, C, H, W), names where not fixed.
+        prob: name of the output with the scores of all classes; ``count``: how many classes.
+        outputs: all output names, in the file's order.
+        choosable: whether the number of top classes can be chosen (the optional input ``k``).
+    """
+
+    input: str
+    shape: tuple[Any, ...]
+    prob: str
+    count: int
+    outputs: tuple[str, ...]
+    choosable: bool
+
+
+def open_session(
+    path: Path, *, threads: int | None = None, providers: Sequence[Provider] | None = None
+) -> onnxruntime.InferenceSession:
+    """Open an ONNX file with onnxruntime, for equal numbers on every run.
+
+    Raises:
+        CamcompatError: the file is no ONNX that this onnxruntime runs, or a provider is missing.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.use_deterministic_compute = True
+    options.intra_op_num_threads = _threads(threads)
+    wanted = _providers(providers)
+    try:
+        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=wanted)
+    except ORT_ERRORS as error:
+        raise CamcompatError(
+            f"onnxruntime {onnxruntime.__version__} cannot open it: {error}",
+            where=str(path),
+            remedy="convert it again with `camcompat convert`, or update onnxruntime",
+        ) from None
+    if wanted[0][0] not in session.get_providers():  # onnxruntime would go on without it, on the CPU
+        raise CamcompatError(
+            f"{wanted[0][0]} did not start", where=str(path), remedy="check its driver, or leave providers= out"
+        )
+    return session
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        # 0 makes onnxruntime pin a thread to each core of the machine, which fails where only some are allowed.
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        return allowed if allowed and allowed != os.cpu_count() else 0
+    if threads < 1:
+        raise CamcompatError(f"threads is {threads}", where="load", remedy="use 1 or more, or None for all cores")
+    return int(threads)
+
+
+def _providers(providers: Sequence[Provider] | None) -> list[tuple[str, dict[str, Any]]]:
+    if isinstance(providers, str):
+        providers = [providers]
+    available = onnxruntime.get_available_providers()
+    wanted: list[tuple[str, dict[str, Any]]] = []
+    for provider in providers or ["CPUExecutionProvider"]:
+        name, options = (provider, {}) if isinstance(provider, str) else (provider[0], dict(provider[1]))
+        if name not in available:
+            raise CamcompatError(
+                f"this onnxruntime has no {name!r}", where="providers", remedy=f"it has {', '.join(available)}"
+            )
+        if name == "CUDAExecutionProvider":
+            options.setdefault("use_tf32", "0")  # TF32 keeps 10 bits of each factor: not Caffe's numbers
+        wanted.append((name, options))
+    return wanted
+
+
+def read_metadata(session: onnxruntime.InferenceSession, where: str) -> dict[str, Any]:
+    """Return the object under the metadata key "camcompat", empty where the file has none.
+
+    Raises:
+        CamcompatError: it is no JSON object, or of a newer format.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get("camcompat")
+    if text is None:
+        return {}
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CamcompatError(f"metadata 'camcompat' is no JSON: {error}", where=where, remedy=_AGAIN) from None
+    if not isinstance(values, dict):
+        raise CamcompatError("metadata 'camcompat' is no JSON object", where=where, remedy=_AGAIN)
+    if values.get("format", FORMAT) != FORMAT:
+        raise CamcompatError(
+            f"metadata format {values['format']!r}, expected {FORMAT}",
+            where=where,
+            remedy="update camcompat, or convert the file again with this one",
+        )
+    for key, kind in (("preprocess", dict), ("labels", list)):
+        if not isinstance(values.get(key) or kind(), kind):
+            raise CamcompatError(f"metadata {key!r} is {values[key]!r}", where=where, remedy=_AGAIN)
+    return values
+
+
+_AGAIN = "convert it again with `camcompat convert`"
+
+
+def read_interface(session: onnxruntime.InferenceSession, metadata: Mapping[str, Any], where: str) -> Interface:
+    """Find the image input, the scores and the CAM outputs of an opened file.
+
+    Raises:
+        CamcompatError: no CAM outputs, several inputs, or scores whose number of classes is not fixed.
+    """
+    outputs = {node.name: node for node in session.get_outputs()}
+    missing = [name for name in CAM_OUTPUTS if name not in outputs]
+    if missing:
+        raise CamcompatError(
+            f"no output {', '.join(missing)} (it has {', '.join(outputs)}): not converted with CAM",
+            where=where,
+            remedy="convert the network with its CAM head: `camcompat convert`",
+        )
+    inputs = session.get_inputs()
+    image = [node for node in inputs if node.name != "k"]
+    if len(image) != 1 or len(image[0].shape) != 4 or image[0].type != "tensor(float)":
+        found = ", ".join(f"{node.name} {node.type}{node.shape}" for node in inputs)
+        raise CamcompatError(
+            f"inputs {found}", where=where, remedy="expected one image input, float32 (N, C, H, W): convert it again"
+        )
+    others = [name for name in outputs if name not in CAM_OUTPUTS]
+    prob = str(metadata.get("prob") or ("prob" if "prob" in others else (others or ["prob"])[0]))
+    sizes: list[Any] = list(outputs[prob].shape[1:]) if prob in outputs else []
+    if not sizes or not all(isinstance(size, int) for size in sizes):
+        raise CamcompatError(
+            f"output {prob!r} with a fixed number of classes is missing (outputs: {', '.join(outputs)})",
+            where=where,
+            remedy=_AGAIN,
+        )
+    optional = [node.name for node in (*inputs, *session.get_overridable_initializers())]
+    return Interface(image[0].name, tuple(image[0].shape), prob, math.prod(sizes), tuple(outputs), "k" in optional)

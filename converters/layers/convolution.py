@@ -1,0 +1,83 @@
+"""Convolution and Deconvolution (Caffe: base_conv_layer.cpp, conv_layer.cpp, deconv_layer.cpp)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..dims import Shape, numel, static
+from ..graph import Value
+from ..ops import Ops
+from ..params import Params
+from ..registry import layer
+from ..view import LayerView
+
+
+def spatial(view: LayerView, p: Params, field: str, count: int, default: int | None) -> tuple[int, ...]:
+    """`kernel_size`, `stride`, `pad` or `dilation` for each spatial axis: written once, per axis, or as _h and _w."""
+    values = tuple(getattr(p, field))
+    stem = field.replace("_size", "")
+    two_d = [p.has(f"{stem}_{side}") for side in "hw"] if field != "dilation" else [False]
+    if any(two_d):
+        if values or count != 2:
+            raise view.error(f"{stem}_h and {stem}_w are for 2 spatial axes and exclude {field}; here are {count}")
+        return tuple(getattr(p, f"{stem}_{side}") for side in "hw")
+    if not values and default is not None:
+        values = (default,)
+    if len(values) not in (1, count):
+        raise view.error(f"{field} is given {len(values)} times for {count} spatial axes", "give it once, or per axis")
+    return values * count if len(values) == 1 else values
+
+
+class Geometry:
+    """The numbers of one (de)convolution, read once and checked."""
+
+    def __init__(self, view: LayerView, x: Value) -> None:
+        p = view.params("convolution_param")
+        self.axis = view.axis(p.axis, len(x.shape))
+        count = len(x.shape) - self.axis - 1
+        if not 1 <= count <= 3:
+            raise view.error(f"{count} spatial axes are not supported; 1, 2 and 3 are")
+        self.kernel = spatial(view, p, "kernel_size", count, None)
+        self.strides = spatial(view, p, "stride", count, 1)
+        self.pads = spatial(view, p, "pad", count, 0)
+        self.dilations = spatial(view, p, "dilation", count, 1)
+        self.channels = static(x.shape[self.axis])
+        self.outputs = p.num_output or (self.channels if view.type == "ConvolutionDepthwise" else 0)
+        self.group = self.channels if view.type == "ConvolutionDepthwise" else p.group
+        self.bias = p.bias_term
+        if min(self.kernel) < 1 or min(self.strides) < 1 or min(self.dilations) < 1:
+            raise view.error(f"kernel {self.kernel}, stride {self.strides}, dilation {self.dilations} must be positive")
+        if self.outputs < 1:
+            raise view.error("num_output is missing or 0", "state how many channels it makes")
+        if self.group < 1 or self.channels % self.group or self.outputs % self.group:
+            raise view.error(f"{self.channels} channels and {self.outputs} outputs do not divide into {self.group} groups")
+
+
+def _each(ops: Ops, view: LayerView, bottoms: Sequence[Value], transposed: bool) -> list[Value]:
+    geometry = Geometry(view, bottoms[0])
+    g = geometry
+    ends = (g.channels, g.outputs // g.group) if transposed else (g.outputs, g.channels // g.group)
+    weight = view.blob(0, (*ends, *g.kernel), "weight")
+    bias = view.blob(1, (g.outputs,), "bias") if g.bias else None
+    primitive = ops.conv_transpose if transposed else ops.conv
+    tops = []
+    for x in bottoms:
+        outer: Shape = x.shape[: g.axis]
+        images = ops.reshape(x, (numel(outer), *x.shape[g.axis :]))
+        y = primitive(
+            images, weight, bias, strides=g.strides, pads=g.pads, dilations=g.dilations, group=g.group
+        )
+        tops.append(ops.reshape(y, (*outer, *y.shape[1:])))
+    return tops
+
+
+@layer("Convolution", "ConvolutionDepthwise", "DepthwiseConvolution", bottoms=(1, None), tops=(1, None))
+def convolution(ops: Ops, view: LayerView, *bottoms: Value) -> list[Value]:
+    """N-d cross-correlation with groups and dilation; several bottoms share the weights."""
+    return _each(ops, view, bottoms, transposed=False)
+
+
+@layer("Deconvolution", "DeconvolutionDepthwise", bottoms=(1, None), tops=(1, None))
+def deconvolution(ops: Ops, view: LayerView, *bottoms: Value) -> list[Value]:
+    """The gradient of a convolution with respect to its input; `pad` crops the result."""
+    return _each(ops, view, bottoms, transposed=True)

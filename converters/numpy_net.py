@@ -1,0 +1,106 @@
+"""A Caffe net as a float64 NumPy evaluation: the independent check where no Caffe is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Union
+
+import numpy as np
+
+from prototxt.errors import ConversionError
+
+from .blobs import WeightsLike
+from .build import NetLike, Shapes, build
+from .dims import Dim
+from .graph import Graph, Node
+from .numpy_ops import DTYPES, PRIMITIVES
+
+__all__ = ["NumpyNet", "to_numpy"]
+
+
+class NumpyNet:
+    """Call it with the inputs in net order; it returns an array, or a dict by blob name where there are several."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._last_use = {id(value): i for i, node in enumerate(graph.nodes) for value in node.inputs if value}
+        # Constants are widened once: a second call costs no conversion.
+        self._constants = {id(c): np.asarray(c.data).astype(DTYPES[c.dtype]) for c in graph.constants()}
+
+    def __call__(self, *inputs: np.ndarray) -> Union[np.ndarray, dict[str, np.ndarray]]:
+        results = self.run(dict(zip((x.name for x in self.graph.inputs), check_count(self.graph, inputs))))
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inputs by name → outputs by name, all float64."""
+        values = dict(self._constants)
+        for x in self.graph.inputs:
+            values[id(x)] = np.asarray(feeds[x.name], np.float64)
+        keep = {id(value) for value in self.graph.outputs.values()}
+        keep |= {id(symbol.source) for symbol in self.graph.symbols.values()} | set(self._constants)
+        for i, node in enumerate(self.graph.nodes):
+            self._step(node, values)
+            for x in node.inputs:
+                if x is not None and id(x) not in keep and self._last_use[id(x)] == i:
+                    values.pop(id(x), None)
+        return {name: values[id(value)] for name, value in self.graph.outputs.items()}
+
+    def _step(self, node: Node, values: dict[int, np.ndarray]) -> None:
+        operands = [None if x is None else values[id(x)] for x in node.inputs]
+        attrs = {key: self._resolved(value, values) for key, value in node.attrs.items()}
+        with np.errstate(all="ignore"):  # inf and NaN are results here, as in Caffe
+            result = PRIMITIVES[node.op](*operands, **attrs)
+        results = result if isinstance(result, tuple) else (result,)
+        for value, array in zip(node.outputs, results):
+            values[id(value)] = array
+
+    def _resolved(self, attribute: object, values: Mapping[int, np.ndarray]) -> object:
+        """An attribute with its symbols replaced by the sizes of this call."""
+        if isinstance(attribute, tuple):
+            return tuple(self._resolved(item, values) for item in attribute)
+        symbols = getattr(attribute, "symbols", None)
+        if symbols is None:
+            return attribute
+        total = attribute.factor  # type: ignore[attr-defined]
+        for name in symbols:
+            symbol = self.graph.symbols[name]
+            total *= values[id(symbol.source)].shape[symbol.axis]
+        return total
+
+
+def check_count(graph: Graph, inputs: Sequence[object]) -> Sequence[object]:
+    """The inputs, if they are as many as the net has; else an error that lists them."""
+    if len(inputs) != len(graph.inputs):
+        wanted = ", ".join(f"{x.name} {_shape_text(x.shape)}" for x in graph.inputs)
+        raise ConversionError(f"the net takes {len(graph.inputs)} input(s), {wanted}; {len(inputs)} were given")
+    return inputs
+
+
+def _shape_text(shape: Sequence[Dim]) -> str:
+    return "x".join(map(str, shape))
+
+
+def to_numpy(
+    prototxt: NetLike,
+    caffemodel: WeightsLike,
+    *,
+    outputs: Sequence[str] | None = None,
+    input_shapes: Shapes = None,
+) -> NumpyNet:
+    """Rebuild a Caffe net as a NumPy evaluation in float64.
+
+    Args:
+        prototxt: path of the net's definition, or a `prototxt.Net`.
+        caffemodel: path of its weights, a mapping of layer names to arrays, or `converters.Synthetic()`.
+        outputs: the blobs to return (any blob of the net); by default the net's own outputs.
+        input_shapes: input name → another shape than the prototxt declares.
+
+    Raises:
+        PrototxtError, WeightsError, ConversionError: with the place and the remedy.
+
+    >>> net = to_numpy("deploy.prototxt", "net.caffemodel")          # doctest: +SKIP
+    >>> net(np.zeros((1, 3, 224, 224))).shape                        # doctest: +SKIP
+    (1, 1000)
+    """
+    return NumpyNet(build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes).graph)
+

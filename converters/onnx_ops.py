@@ -1,0 +1,277 @@
+"""The primitives as ONNX operators (opset 13 to 17: what onnxruntime has long run without surprises).
+
+Each function takes the `OnnxWriter`, the node, and the names of its operands, and returns the names of its results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .dims import Sym
+from .graph import Node
+
+if TYPE_CHECKING:
+    from .onnx_writer import OnnxWriter
+
+__all__ = ["TRANSLATIONS"]
+
+Names = list[str]
+Translation = Callable[["OnnxWriter", Node, Names], Names]
+TRANSLATIONS: dict[str, Translation] = {}
+INT64_MAX = np.iinfo(np.int64).max
+
+
+def translation(op: str) -> Callable[[Translation], Translation]:
+    def register(function: Translation) -> Translation:
+        TRANSLATIONS[op] = function
+        return function
+
+    return register
+
+
+def _plain(op: str, onnx_op: str, **rename: str) -> None:
+    """A primitive that is one ONNX operator: its attributes pass under the ONNX names given here."""
+
+    def translate(w: OnnxWriter, node: Node, names: Names) -> Names:
+        attrs = {rename[key]: value for key, value in node.attrs.items() if key in rename}
+        return w.emit(node, onnx_op, names, **attrs)
+
+    TRANSLATIONS[op] = translate
+
+
+for _op, _onnx in {
+    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs",
+    "neg": "Neg", "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "logical_not": "Not", "add": "Add", "sub": "Sub",
+    "mul": "Mul", "div": "Div", "mod": "Mod", "pow": "Pow", "maximum": "Max", "minimum": "Min", "greater": "Greater",
+    "greater_equal": "GreaterOrEqual", "equal": "Equal", "logical_and": "And", "where": "Where", "matmul": "MatMul",
+}.items():  # fmt: skip
+    _plain(_op, _onnx)
+_plain("leaky_relu", "LeakyRelu", alpha="alpha")
+_plain("elu", "Elu", alpha="alpha")
+_plain("hard_sigmoid", "HardSigmoid", alpha="alpha", beta="beta")
+_plain("softmax", "Softmax", axis="axis")
+_plain("transpose", "Transpose", order="perm")
+_plain("concat", "Concat", axis="axis")
+_plain("gather", "Gather", axis="axis")
+_plain("take_along", "GatherElements", axis="axis")
+_plain("lrn", "LRN", size="size", alpha="alpha", beta="beta", k="bias")
+
+
+@translation("softplus")
+def softplus(w: OnnxWriter, node: Node, names: Names) -> Names:
+    # onnxruntime's Softplus overflows for no x, yet loses digits for very negative ones: max(x, 0) + log(1 + e^−|x|).
+    (x,) = names
+    decay = w.op("Exp", [w.op("Neg", [w.op("Abs", [x])])])
+    tail = w.op("Log", [w.op("Add", [decay, w.scalar(1.0)])])
+    return w.emit(node, "Add", [w.op("Relu", [x]), tail])
+
+
+@translation("clip")
+def clip(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Clip", [*names, w.scalar(node.attrs["min"]), w.scalar(node.attrs["max"])])
+
+
+@translation("cast")
+def cast(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Cast", names, to=w.element_type(node.attrs["to"]))
+
+
+@translation("linear")
+def linear(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Gemm", names, transB=1)
+
+
+@translation("batch_norm")
+def batch_norm(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x, mean, variance = names
+    channels = node.inputs[1]
+    assert channels is not None
+    ones = w.tensor(np.ones(channels.shape, np.float32), "ones")  # type: ignore[arg-type]
+    zeros = w.tensor(np.zeros(channels.shape, np.float32), "zeros")  # type: ignore[arg-type]
+    return w.emit(node, "BatchNormalization", [x, ones, zeros, mean, variance], epsilon=node.attrs["epsilon"])
+
+
+@translation("prelu")
+def prelu(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x, slope = node.inputs
+    assert x is not None and slope is not None and slope.data is not None
+    column = slope.data.reshape(-1, *(1,) * (len(x.shape) - 2)) if slope.data.size > 1 else slope.data
+    return w.emit(node, "PRelu", [names[0], w.tensor(column, "slope")])
+
+
+def _windows(node: Node) -> dict[str, Any]:
+    a = node.attrs
+    pads = [*(p for p, _ in a["pads"]), *(p for _, p in a["pads"])]
+    return {"kernel_shape": a["kernel"], "strides": a["strides"], "pads": pads}
+
+
+@translation("max_pool")
+def max_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "MaxPool", names, **_windows(node))
+
+
+@translation("max_pool_with_mask")
+def max_pool_with_mask(w: OnnxWriter, node: Node, names: Names) -> Names:
+    # ONNX counts through the whole tensor, Caffe within the plane.
+    values, mask = (w.name(result) for result in node.outputs)
+    places = w.fresh("places")
+    w.add("MaxPool", names, [values, places], **_windows(node))
+    x = node.inputs[0]
+    assert x is not None
+    plane = int(np.prod(x.shape[2:]))  # type: ignore[arg-type]
+    w.add("Mod", [places, w.integers([plane], scalar=True)], [mask])
+    return [values, mask]
+
+
+@translation("avg_pool")
+def avg_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x = node.inputs[0]
+    assert x is not None
+    whole = tuple(node.attrs["kernel"]) == tuple(x.shape[2:]) and not any(map(any, node.attrs["pads"]))
+    if whole:
+        return w.emit(node, "GlobalAveragePool", names)
+    # Floor mode with explicit pads: onnxruntime's ceil_mode was wrong in many releases (CAFFE.md).
+    return w.emit(node, "AveragePool", names, count_include_pad=int(node.attrs["count_pads"]), **_windows(node))
+
+
+@translation("conv")
+def conv(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Conv", names, **_convolution(node))
+
+
+@translation("conv_transpose")
+def conv_transpose(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "ConvTranspose", names, **_convolution(node))
+
+
+def _convolution(node: Node) -> dict[str, Any]:
+    a, weight = node.attrs, node.inputs[1]
+    assert weight is not None
+    attrs = {"kernel_shape": weight.shape[2:], "strides": a["strides"], "pads": a["pads"] * 2}
+    return {**attrs, "dilations": a["dilations"], "group": a["group"]}
+
+
+@translation("resize_bilinear")
+def resize_bilinear(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x = node.inputs[0]
+    assert x is not None
+    # Two products with the (sparse, small) interpolation matrices: onnxruntime's Resize rounds its scale to float.
+    rows, columns = (_interpolation(int(n), m) for n, m in zip(x.shape[2:], node.attrs["size"]))  # type: ignore[arg-type]
+    tall = w.op("MatMul", [w.tensor(rows, "rows"), names[0]])
+    return w.emit(node, "MatMul", [tall, w.tensor(columns.T, "columns")])
+
+
+def _interpolation(old: int, new: int) -> np.ndarray:
+    place = np.arange(new) * ((old - 1) / (new - 1) if new > 1 else 0.0)
+    low = np.minimum(np.floor(place).astype(int), old - 1)
+    matrix = np.zeros((new, old), np.float32)
+    np.add.at(matrix, (np.arange(new), low), 1 - (place - low))
+    np.add.at(matrix, (np.arange(new), np.minimum(low + 1, old - 1)), place - low)
+    return matrix
+
+
+@translation("reshape")
+def reshape(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x = node.inputs[0]
+    assert x is not None
+    return w.emit(node, "Reshape", [names[0], w.shape_tensor(node.attrs["shape"], x.shape)])
+
+
+@translation("expand")
+def expand(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Expand", [names[0], w.shape_tensor(node.attrs["shape"])])
+
+
+@translation("full")
+def full(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Expand", [w.scalar(node.attrs["value"]), w.shape_tensor(node.attrs["shape"])])
+
+
+@translation("arange")
+def arange(w: OnnxWriter, node: Node, names: Names) -> Names:
+    length = node.attrs["length"]
+    if not isinstance(length, Sym):
+        return w.emit(node, "Identity", [w.integers(list(range(length)))])
+    stop = w.op("Squeeze", [w.shape_tensor((length,))])
+    return w.emit(node, "Range", [w.integers([0], scalar=True), stop, w.integers([1], scalar=True)])
+
+
+@translation("slice")
+def slice_(w: OnnxWriter, node: Node, names: Names) -> Names:
+    a = node.attrs
+    stop = a["stop"] if a["stop"] >= 0 else -INT64_MAX
+    return w.emit(node, "Slice", [names[0], *(w.integers([v]) for v in (a["start"], stop, a["axis"], a["step"]))])
+
+
+@translation("pad")
+def pad(w: OnnxWriter, node: Node, names: Names) -> Names:
+    x, pads = node.inputs[0], node.attrs["pads"]
+    assert x is not None
+    head = [0] * (len(x.shape) - len(pads))
+    amounts = head + [a for a, _ in pads] + head + [b for _, b in pads]
+    return w.emit(node, "Pad", [names[0], w.integers(amounts), w.scalar(node.attrs["value"])], mode="constant")
+
+
+def _axes_as_attribute(onnx_op: str) -> Translation:
+    def translate(w: OnnxWriter, node: Node, names: Names) -> Names:
+        return w.emit(node, onnx_op, names, axes=node.attrs["axes"], keepdims=int(node.attrs["keepdims"]))
+
+    return translate
+
+
+for _kind, _onnx in {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin"}.items():
+    TRANSLATIONS[f"reduce_{_kind}"] = _axes_as_attribute(_onnx)
+
+
+@translation("reduce_sum")
+def reduce_sum(w: OnnxWriter, node: Node, names: Names) -> Names:
+    axes = w.integers(list(node.attrs["axes"]))
+    return w.emit(node, "ReduceSum", [names[0], axes], keepdims=int(node.attrs["keepdims"]))
+
+
+@translation("cumsum")
+def cumsum(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "CumSum", [names[0], w.integers([node.attrs["axis"]], scalar=True)])
+
+
+@translation("top_k")
+def top_k(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "TopK", [names[0], w.integers([node.attrs["k"]])], axis=node.attrs["axis"])
+
+
+@translation("scatter_zeros")
+def scatter_zeros(w: OnnxWriter, node: Node, names: Names) -> Names:
+    values, indices = names
+    rows = node.outputs[0].shape
+    zeros = w.op("Expand", [w.scalar(0.0), w.shape_tensor(rows)])
+    return w.emit(node, "ScatterElements", [zeros, indices, values], axis=1)
+
+
+@translation("nonzero")
+def nonzero(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(node, "Squeeze", [w.op("NonZero", names), w.integers([0])])
+
+
+@translation("nms")
+def nms(w: OnnxWriter, node: Node, names: Names) -> Names:
+    boxes, scores = names
+    all_of_them, lowest = w.integers([INT64_MAX]), w.tensor(np.float32([np.finfo(np.float32).min]), "lowest")
+    threshold = w.tensor(np.float32([node.attrs["iou_threshold"]]), "iou_threshold")
+    kept = w.op(
+        "NonMaxSuppression", [boxes, w.op("Unsqueeze", [scores, w.integers([1])]), all_of_them, threshold, lowest]
+    )
+    places = w.op("Gather", [kept, w.integers([0, 2])], axis=1)  # (image, class, box) → (image, box)
+    ones = w.op("Expand", [w.scalar(1.0), w.op("Slice", [w.op("Shape", [kept]), *map(w.integers, ([0], [1], [0]))])])
+    nothing = w.op("Expand", [w.scalar(0.0), w.op("Shape", [scores])])
+    return w.emit(node, "Cast", [w.op("ScatterND", [nothing, places, ones])], to=w.element_type("bool"))
+
+
+@translation("roi_max_pool")
+def roi_max_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
+    return w.emit(
+        node, "MaxRoiPool", names, pooled_shape=node.attrs["pooled"], spatial_scale=node.attrs["spatial_scale"]
+    )
+

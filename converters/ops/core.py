@@ -1,0 +1,87 @@
+"""The recorder that all primitives share: constants, nodes, and whose layer they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim, Shape, Sym, SymbolicError, numel
+from ..graph import Graph, Node, Symbol, Value
+
+__all__ = ["Recorder", "ShapeMismatch", "broadcast"]
+
+
+class ShapeMismatch(ValueError):
+    """Operands that do not fit each other; `lower` adds which layer it was."""
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The common shape by NumPy's rule. A symbol only meets itself or 1: nothing is guessed about its value."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    result: list[Dim] = []
+    for dims in zip(*padded):
+        wide = {dim for dim in dims if dim != 1}
+        if len(wide) > 1:
+            if any(isinstance(dim, Sym) for dim in wide):
+                raise SymbolicError(f"shapes {', '.join(map(str, shapes))} have to agree")
+            raise ShapeMismatch(f"shapes {' and '.join(map(str, shapes))} do not fit each other")
+        result.append(wide.pop() if wide else 1)
+    return tuple(result)
+
+
+class Recorder:
+    """Appends nodes to a graph on behalf of one layer at a time."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.layer = ""
+        self.layer_type = ""
+        self._fresh = 0
+
+    def input(self, name: str, shape: Shape) -> Value:
+        """A graph input, float32, named as Caffe's blob."""
+        value = Value(name, shape)
+        self.graph.inputs.append(value)
+        return value
+
+    def const(self, data: Any, name: str = "constant", *, dtype: str | None = None, learned: bool = False) -> Value:
+        """A constant tensor: float32 unless its data are integers or booleans (those become int64 and bool)."""
+        array = np.asarray(data)
+        if dtype is None:
+            dtype = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}[array.dtype.kind]
+        array = array.astype(dtype, copy=False)
+        return Value(name, array.shape, dtype, data=array, layer=self.layer, learned=learned)
+
+    def record(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        results: Sequence[tuple[Shape, str]],
+        attrs: dict[str, Any] | None = None,
+    ) -> tuple[Value, ...]:
+        """Append one node whose results have the given shapes and dtypes."""
+        node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.layer_type)
+        node.outputs = tuple(Value("", shape, dtype, node, layer=self.layer) for shape, dtype in results)
+        self.graph.nodes.append(node)
+        return node.outputs
+
+    def one(
+        self, op: str, inputs: Sequence[Value | None], result: Shape, dtype: str = "float32", /, **attrs: Any
+    ) -> Value:
+        """`record` for the common case of one result."""
+        return self.record(op, inputs, [(result, dtype)], attrs)[0]
+
+    def fresh_symbol(self, prefix: str) -> Sym:
+        """A dimension that only the data decide; `bind` says where it can be read off."""
+        self._fresh += 1
+        return Sym.of(f"{prefix}{self._fresh}")
+
+    def bind(self, symbol: Sym, source: Value, axis: int) -> None:
+        self.graph.symbols[symbol.symbols[0]] = Symbol(source, axis, -1)
+
+    @staticmethod
+    def numel(x: Value) -> Dim:
+        return numel(x.shape)

@@ -1,0 +1,30 @@
+"""Primitives whose result depends on the data: selections and regions of interest."""
+
+from __future__ import annotations
+
+from ..graph import Value
+from .core import Recorder
+
+__all__ = ["Selection"]
+
+
+class Selection(Recorder):
+    def nonzero(self, x: Value, prefix: str = "K") -> Value:
+        """The indices (K,) of the elements of a vector that are not zero (or True), ascending, int64."""
+        symbol = self.fresh_symbol(prefix)
+        result = self.one("nonzero", [x], (symbol,), "int64")
+        self.bind(symbol, result, 0)
+        return result
+
+    def nms(self, boxes: Value, scores: Value, *, iou_threshold: float) -> Value:
+        """Greedy non-maximum suppression: boxes (B, P, 4) [x1 y1 x2 y2], scores (B, P) → kept (B, P) bool.
+
+        In the order of falling score (the earlier of equals first) a box is dropped if its intersection over union with
+        a kept one exceeds the threshold. Boxes are plain intervals (no +1). A score of −inf is never kept.
+        """
+        return self.one("nms", [boxes, scores], scores.shape, "bool", iou_threshold=iou_threshold)
+
+    def roi_max_pool(self, x: Value, rois: Value, *, pooled: tuple[int, int], spatial_scale: float) -> Value:
+        """Fast R-CNN's pooling: rois (R, 5) [batch x1 y1 x2 y2] → (R, C, *pooled); an empty bin is 0."""
+        shape = (rois.shape[0], x.shape[1], *pooled)
+        return self.one("roi_max_pool", [x, rois], shape, pooled=pooled, spatial_scale=spatial_scale)

@@ -1,0 +1,61 @@
+"""The few primitives that PyTorch has no function for. Each stands alone, so that generated source can hold a copy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["avg_pool_inside", "nms", "roi_max_pool"]
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Greedy non-maximum suppression: boxes (B, P, 4), scores (B, P) -> kept (B, P) bool; -inf is never kept."""
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    for image in range(boxes.shape[0]):
+        order = torch.argsort(scores[image], descending=True, stable=True)
+        order = order[scores[image][order] > float("-inf")]
+        corners = boxes[image][order]
+        area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+        alive = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
+        for i in range(len(order)):
+            if not alive[i]:
+                continue
+            kept[image, order[i]] = True
+            low = torch.maximum(corners[i, :2], corners[i + 1 :, :2])
+            high = torch.minimum(corners[i, 2:], corners[i + 1 :, 2:])
+            inner = (high - low).clamp(min=0).prod(dim=1)
+            union = area[i] + area[i + 1 :] - inner
+            alive[i + 1 :] &= ~((inner > 0) & (inner / union > iou_threshold))
+    return kept
+
+
+def roi_max_pool(x: Tensor, rois: Tensor, pooled_h: int, pooled_w: int, spatial_scale: float) -> Tensor:
+    """Fast R-CNN's RoI pooling: rois (R, 5) [batch x1 y1 x2 y2] -> (R, C, pooled_h, pooled_w); an empty bin is 0."""
+    result = x.new_zeros(rois.shape[0], x.shape[1], pooled_h, pooled_w)
+    scaled = (rois[:, 1:].float() * spatial_scale).cpu()
+    corners = (scaled.sign() * (scaled.abs() + 0.5).floor()).long()
+    for r in range(rois.shape[0]):
+        left, top, right, bottom = corners[r].tolist()
+        edges = []
+        for start, end, bins, limit in ((top, bottom, pooled_h, x.shape[2]), (left, right, pooled_w, x.shape[3])):
+            # Bin edges in float32, as Caffe computes them: the rounding decides which pixels a bin has.
+            size = torch.tensor(float(max(end - start + 1, 1)), dtype=torch.float32) / bins
+            place = torch.arange(bins, dtype=torch.float32)
+            low = ((place * size).floor().long() + start).clamp(0, limit)
+            high = (((place + 1) * size).ceil().long() + start).clamp(0, limit)
+            edges.append(list(zip(low.tolist(), high.tolist())))
+        image = x[int(rois[r, 0])]
+        for i, (y1, y2) in enumerate(edges[0]):
+            for j, (x1, x2) in enumerate(edges[1]):
+                if y2 > y1 and x2 > x1:
+                    result[r, :, i, j] = image[:, y1:y2, x1:x2].amax(dim=(1, 2))
+    return result
+
+
+def avg_pool_inside(x: Tensor, kernel: list[int], stride: list[int], pad: list[int]) -> Tensor:
+    """Average pooling over the pixels inside the image only; `pad` is torch.nn.functional.pad's list."""
+    pool = {1: torch.nn.functional.avg_pool1d, 2: torch.nn.functional.avg_pool2d, 3: torch.nn.functional.avg_pool3d}
+    average = pool[len(kernel)]
+    total = average(torch.nn.functional.pad(x, pad), kernel, stride)
+    share = average(torch.nn.functional.pad(torch.ones_like(x[:1, :1]), pad), kernel, stride)
+    return total / share

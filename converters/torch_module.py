@@ -1,0 +1,52 @@
+"""A Caffe net as a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import fx
+
+from .blobs import WeightsLike
+from .build import NetLike, Shapes, build
+from .lower import Lowered
+from .torch_writer import TorchWriter, identifier
+
+__all__ = ["to_torch", "torch_module"]
+
+
+def to_torch(
+    prototxt: NetLike,
+    caffemodel: WeightsLike,
+    *,
+    outputs: Sequence[str] | None = None,
+    input_shapes: Shapes = None,
+) -> fx.GraphModule:
+    """Rebuild a Caffe net as an `nn.Module` in eval mode.
+
+    Its children carry the Caffe layer names as Python identifiers (`net.conv1`, `net.conv1_7x7_s2`); `net.code` is the
+    forward pass as readable Python; hooks, `torch.compile` and `torch.export` work. It is called with the inputs in
+    net order and returns a tensor, or a dict by blob name where there are several outputs.
+
+    Args:
+        prototxt: path of the net's definition, or a `prototxt.Net`.
+        caffemodel: path of its weights, a mapping of layer names to arrays, or `converters.Synthetic()`.
+        outputs: the blobs to return (any blob of the net); by default the net's own outputs.
+        input_shapes: input name → another shape than the prototxt declares.
+
+    Raises:
+        PrototxtError, WeightsError, ConversionError: with the place and the remedy.
+
+    >>> net = to_torch("deploy.prototxt", "net.caffemodel")          # doctest: +SKIP
+    >>> net(torch.zeros(1, 3, 224, 224)).shape                       # doctest: +SKIP
+    torch.Size([1, 1000])
+    """
+    return torch_module(build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes))
+
+
+def torch_module(lowered: Lowered) -> fx.GraphModule:
+    """A lowered net as a module; `module.layer_names` maps Caffe's layer names to the children's."""
+    writer = TorchWriter(lowered.graph)
+    name = identifier(lowered.net.name or "CaffeNet").strip("_") or "CaffeNet"
+    module = writer.write(name[0].upper() + name[1:])
+    module.layer_names = dict(writer.layer_names)
+    return module.eval()

@@ -1,0 +1,183 @@
+"""Writes a graph of primitives as a `torch.fx` graph module: children under Caffe's layer names, readable code."""
+
+from __future__ import annotations
+
+import keyword
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from .dims import Dim, Sym
+from .graph import Graph, Node, Value
+from .torch_ops import TRANSLATIONS
+
+__all__ = ["TorchWriter", "identifier"]
+
+
+def identifier(name: str) -> str:
+    """A Caffe name as a Python attribute of a module.
+
+    >>> identifier("conv1/7x7_s2"), identifier("2x"), identifier("for"), identifier("type")
+    ('conv1_7x7_s2', '_2x', 'for_', 'type_')
+    """
+    plain = re.sub(r"\W", "_", name) or "layer"
+    if plain[0].isdigit():
+        plain = f"_{plain}"
+    return f"{plain}_" if keyword.iskeyword(plain) or hasattr(nn.Module, plain) or plain == "training" else plain
+
+
+class TorchWriter:
+    """Collects fx nodes and the modules and tensors that they refer to."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.source = graph
+        self.graph = fx.Graph()
+        self.root = nn.Module()
+        self.env: dict[int, Any] = {}
+        self.layer_names: dict[str, str] = {}  # Caffe layer → child
+        self._parameters: dict[int, torch.Tensor] = {}
+        self._references: dict[int, fx.Node] = {}
+        self._taken: set[str] = set()
+        self._name = ""
+
+    def write(self, class_name: str) -> fx.GraphModule:
+        for x in self.source.inputs:
+            self.env[id(x)] = self.graph.placeholder(identifier(x.name))
+            self._taken.add(identifier(x.name))
+        for node in self.source.nodes:
+            self._name = next((x.name for x in node.outputs if x.name), "")
+            result = TRANSLATIONS[node.op](self, node, [self.operand(x) for x in node.inputs])
+            for x, fx_node in zip(node.outputs, result if isinstance(result, tuple) else (result,)):
+                self.env[id(x)] = fx_node
+        results = {name: self.tensor(x) for name, x in self.source.outputs.items()}
+        self.graph.output(next(iter(results.values())) if len(results) == 1 else results)
+        self.graph.lint()
+        return fx.GraphModule(self.root, self.graph, class_name=class_name)
+
+    # Operands.
+
+    def operand(self, x: Value | None) -> Any:
+        """The fx node of a value; a scalar constant as a plain number; None stays None."""
+        if x is None:
+            return None
+        if x.data is not None and x.data.ndim == 0:
+            number = x.data.item()
+            return float(str(x.data)) if isinstance(number, float) else number
+        if x.data is not None and x.learned and id(x) not in self._references:
+            return _Lazy(self, x)
+        return self.tensor(x)
+
+    def tensor(self, x: Value | None) -> fx.Node:
+        """The fx node of a value; a constant becomes a parameter (learned) or a buffer of its layer's child."""
+        assert x is not None
+        if id(x) in self.env:
+            return self.env[id(x)]  # type: ignore[no-any-return]
+        if id(x) not in self._references:
+            owner, path = self._container(x.layer)
+            name = self._free(owner, identifier(x.name))
+            self._attach(owner, name, x)
+            self._references[id(x)] = self.graph.get_attr(f"{path}.{name}")
+        return self._references[id(x)]
+
+    def _container(self, layer: str) -> tuple[nn.Module, str]:
+        path = self.child_name(layer)
+        if not hasattr(self.root, path):
+            self.root.add_module(path, nn.Module())
+        return getattr(self.root, path), path
+
+    @staticmethod
+    def _free(owner: nn.Module, name: str) -> str:
+        candidate, count = name, 1
+        while hasattr(owner, candidate):
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def _attach(self, owner: nn.Module, name: str, x: Value) -> None:
+        tensor = self._tensor_of(x)
+        if name in owner._buffers or not x.learned:
+            owner.register_buffer(name, tensor)
+        else:
+            owner.register_parameter(name, tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor))
+            self._parameters[id(x)] = owner._parameters[name]  # type: ignore[assignment]
+
+    def _tensor_of(self, x: Value) -> torch.Tensor:
+        """The constant as a tensor, the same object for all its users: shared weights stay shared."""
+        if id(x) not in self._parameters:
+            assert x.data is not None
+            self._parameters[id(x)] = torch.from_numpy(np.array(x.data, order="C"))
+        return self._parameters[id(x)]
+
+    # What translations call.
+
+    def child_name(self, layer: str) -> str:
+        """The child of a Caffe layer; two layers never share one."""
+        if layer not in self.layer_names:
+            name = self._free(self.root, identifier(layer))
+            while name in self.layer_names.values():
+                name += "_"
+            self.layer_names[layer] = name
+        return self.layer_names[layer]
+
+    def module(self, node: Node, module: nn.Module, x: Any, **constants: Value | None) -> fx.Node:
+        """Call a module on x; it becomes the layer's child and holds the constants under these names."""
+        path = self.child_name(node.layer)
+        if isinstance(getattr(self.root, path, None), nn.Module):  # a layer of several primitives
+            path = self._free(self.root, f"{path}_{node.op}")
+        for name, value in constants.items():
+            if value is not None:
+                self._attach(module, name, value)
+        self.root.add_module(path, module)
+        return self.graph.create_node("call_module", path, (self._plain(x),), name=self._fx_name())
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
+        arguments = tuple(self._plain(x) for x in args)
+        return self.graph.create_node("call_function", function, arguments, kwargs, name=self._fx_name())
+
+    def method(self, name: str, x: Any, *args: Any) -> fx.Node:
+        return self.graph.create_node("call_method", name, (self._plain(x), *args), name=self._fx_name())
+
+    def _plain(self, x: Any) -> Any:
+        if isinstance(x, _Lazy):
+            return self.tensor(x.value)
+        return [self._plain(item) for item in x] if isinstance(x, list) else x
+
+    def _fx_name(self) -> str | None:
+        return identifier(self._name) if self._name else None
+
+    def shape(self, shape: Sequence[Dim], *, infer: bool = False) -> tuple[Any, ...]:
+        """A shape with each symbol read off a tensor; a lone symbol may be inferred (−1)."""
+        symbolic = sum(isinstance(dim, Sym) for dim in shape)
+        if infer and symbolic == 1 and 0 not in shape:
+            return tuple(-1 if isinstance(dim, Sym) else dim for dim in shape)
+        return tuple(self._size(dim) if isinstance(dim, Sym) else dim for dim in shape)
+
+    def _size(self, dim: Sym) -> Any:
+        total: Any = None
+        for name in dim.symbols:
+            symbol = self.source.symbols[name]
+            size = self.graph.call_method("size", (self.tensor(symbol.source), symbol.axis))
+            total = size if total is None else self.graph.call_function(operator.mul, (total, size))
+        return total if dim.factor == 1 else self.graph.call_function(operator.mul, (total, dim.factor))
+
+    def any_input(self) -> fx.Node:
+        return self.env[id(self.source.inputs[0])]  # type: ignore[no-any-return]
+
+    def input_device(self) -> fx.Node:
+        return self.graph.call_function(getattr, (self.any_input(), "device"))
+
+    def input_dtype(self) -> fx.Node:
+        return self.graph.call_function(getattr, (self.any_input(), "dtype"))
+
+
+class _Lazy:
+    """A learned constant that becomes a parameter of its own only if no module takes it in."""
+
+    def __init__(self, writer: TorchWriter, value: Value) -> None:
+        self.writer, self.value = writer, value
+

@@ -1,0 +1,85 @@
+"""What a layer's function sees of its layer: parameters, blobs, and a way to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prototxt.errors import ConversionError
+
+from .dims import Dim, static
+from .graph import Value
+from .params import Params
+
+if TYPE_CHECKING:
+    from prototxt import Layer
+
+    from .ops import Ops
+
+__all__ = ["LayerView"]
+
+
+class LayerView:
+    """One layer during lowering.
+
+    Attributes:
+        name, type, where: the layer's, `where` as errors print it.
+        bottoms, tops: its blobs' names.
+        phase: "TEST" or "TRAIN".
+        blob_count: how many blobs the caffemodel holds for it; None where weights are invented.
+        reads: the parameter fields read so far.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        ops: Ops,
+        fetch: Callable[[int, tuple[int, ...]], tuple[np.ndarray, Value | None]],
+        blob_count: int | None,
+        phase: str = "TEST",
+    ) -> None:
+        self.layer, self.ops, self._fetch = layer, ops, fetch
+        self.name, self.type, self.where = layer.name, layer.type, layer.where
+        self.bottoms, self.tops = layer.bottoms, layer.tops
+        self.blob_count, self.phase = blob_count, phase
+        self.reads: set[str] = set()
+        self.variant = ""  # which of several layers of this type name it is, for `inspect`
+        self.blobs: dict[int, Value] = {}
+
+    def params(self, field: str) -> Params:
+        """The message of that name, e.g. ``layer.params("pooling_param")``; all defaults where the file has none."""
+        self.reads.add(field)
+        return Params(getattr(self.layer.message, field), field, self.reads)
+
+    def has_params(self, field: str) -> bool:
+        """Whether the file gives that message."""
+        return bool(self.layer.message.HasField(field))
+
+    def blob(self, index: int, shape: Sequence[Dim], name: str) -> Value:
+        """Blob `index` of the caffemodel as a constant of this shape; `name` is its role (``weight``).
+
+        Raises WeightsError where the file's blob has another shape, or there is none.
+        """
+        if index not in self.blobs:
+            exact = tuple(static(dim, f"the shape of blob {index} ({name}) is needed") for dim in shape)
+            array, shared = self._fetch(index, exact)
+            self.blobs[index] = shared or self.ops.const(array, name, dtype="float32", learned=True)
+        return self.blobs[index]
+
+    def array(self, index: int, shape: Sequence[Dim], name: str) -> np.ndarray:
+        """Like `blob`, for a layer that computes with the numbers."""
+        data = self.blob(index, shape, name).data
+        assert data is not None
+        return data
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis that may count from the end, checked."""
+        if not -rank <= axis < rank:
+            raise self.error(f"axis {axis} is outside of a blob with {rank} axes")
+        return axis % rank
+
+    def error(self, message: str, remedy: str = "") -> ConversionError:
+        """A `ConversionError` that names this layer; raise it."""
+        return ConversionError(message, where=self.where, remedy=remedy)

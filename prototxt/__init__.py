@@ -1,0 +1,50 @@
+"""Caffe's network definitions: text, or the structure inside a caffemodel, to one immutable :class:`Net`.
+
+>>> net = loads('layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 } } }')
+>>> net.inputs["data"]
+(1, 3)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prototxt.errors import CamcompatError, ConversionError, DownloadError, PrototxtError, WeightsError
+    from prototxt.net import Layer, Net, from_message, load, loads
+    from prototxt.text import Parsed, Unknown, parse
+
+__all__ = [
+    "CamcompatError",
+    "ConversionError",
+    "DownloadError",
+    "Layer",
+    "Net",
+    "Parsed",
+    "PrototxtError",
+    "Unknown",
+    "WeightsError",
+    "from_message",
+    "load",
+    "loads",
+    "parse",
+]
+
+_MODULES = {
+    "prototxt.errors": ("CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"),
+    "prototxt.net": ("Layer", "Net", "from_message", "load", "loads"),
+    "prototxt.text": ("Parsed", "Unknown", "parse"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because running a CAM imports prototxt.errors on machines without protobuf.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,102 @@
+"""One value of a scalar field: what protobuf's text format allows there, and errors that say what to write instead."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from prototxt.errors import PrototxtError
+from prototxt.fields import BOOL, ENUM, FLOAT, INT, TEXT, Field
+from prototxt.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value
+
+__all__ = ["read_value"]
+
+_TRUE, _FALSE = ("true", "True", "t", "1"), ("false", "False", "f", "0")
+
+
+def read_value(tokens: Tokens, field: Field, index: int) -> tuple[Any, int]:
+    """The value that begins at a token, and the index of the token after it.
+
+    Raises:
+        PrototxtError: the field takes no such value.
+    """
+    kind, text = tokens.kinds[index], tokens.texts[index]
+    if field.kind == INT:
+        number = int_value(text) if kind == NUMBER else None
+        if number is not None:
+            if field.low <= number <= field.high:
+                return number, index + 1
+            allowed = f"{field.low} to {field.high}"
+            raise tokens.error(index, f"{field.name}: {text} is out of range", f"it may be {allowed}")
+    elif field.kind == FLOAT:
+        value = float_value(text) if kind in (NUMBER, IDENTIFIER) else None
+        if value is not None:
+            return value, index + 1
+    elif field.kind == BOOL:
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE, index + 1
+    elif field.kind == ENUM:
+        if kind in (IDENTIFIER, NUMBER):
+            return _enum(tokens, field, index), index + 1
+    elif kind == STRING:
+        return _string(tokens, field, index)
+    raise _wrong(tokens, field, index)
+
+
+def _string(tokens: Tokens, field: Field, index: int) -> tuple[str | bytes, int]:
+    """A string; adjacent ones are one."""
+    text = tokens.texts[index]
+    after = index + 1
+    if "\\" not in text and tokens.kinds[after] != STRING and not field.is_bytes:
+        return text[1:-1], after
+    data = tokens.string(index)
+    while tokens.kinds[after] == STRING:
+        data += tokens.string(after)
+        after += 1
+    if field.is_bytes:
+        return data, after
+    try:
+        return data.decode(), after
+    except UnicodeDecodeError:
+        # Old files name their classes and folders in latin-1, escaped byte by byte.
+        return data.decode("latin-1"), after
+
+
+def _enum(tokens: Tokens, field: Field, index: int) -> int:
+    """The number of an enum value, given by name or by number."""
+    text = tokens.texts[index]
+    if tokens.kinds[index] == IDENTIFIER:
+        if text in field.values:
+            return field.values[text]
+    elif (number := int_value(text)) is not None and number in field.values.values():
+        return number
+    near = next(iter(get_close_matches(text, field.values, 1)), "")
+    hint = f"; nearest: {near}" if near else ""
+    if _is_layer_type(field):
+        message = f"{text} is not a layer type of Caffe's old format{hint}"
+        raise tokens.error(
+            index, message, f'it is a fork\'s: write the layer in the new format, layer {{ type: "..." }}'
+        )
+    message = f"{field.name}: {text} is not one of {', '.join(field.values)}{hint}"
+    raise tokens.error(index, message, "if it is a fork's, choose a value that Caffe has")
+
+
+def _is_layer_type(field: Field) -> bool:
+    return field.name == "type" and "CONVOLUTION" in field.values
+
+
+def _wrong(tokens: Tokens, field: Field, index: int) -> PrototxtError:
+    """The error of a value of the wrong kind."""
+    kind, text = tokens.kinds[index], tokens.texts[index]
+    if text == "[" and not field.repeated:
+        return tokens.error(index, f"{field.name} takes one value, found a list", "write a single value")
+    remedy = ""
+    if kind == STRING and field.kind != TEXT:
+        remedy = f"write {text[1:-1]} without quotes"
+        if _is_layer_type(field):
+            remedy = "the old layers { } take a name such as CONVOLUTION; the new layer { } takes a type in quotes"
+    elif kind == IDENTIFIER and field.kind == TEXT:
+        remedy = f'write "{text}"'
+        if field.name == "type" and text.isupper():
+            remedy = 'such names belong to the old layers { }; the new layer { } takes one such as "Convolution"'
+    return tokens.error(index, f"{field.name} takes {field.takes}, found {tokens.shown(index)}", remedy)

@@ -1,0 +1,135 @@
+"""BlobProto: the bytes of one array in a weight or mean file.
+
+Source: ``BlobProto`` and ``Blob::FromProto`` of BVLC Caffe (legacy dims win over ``shape``, ``double_data`` over
+``data``); ``raw_data`` is NVIDIA's addition for half precision.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weights.wire import FIXED32, FIXED64, LEN, VARINT, Field, WireError, fields, read_field, read_varint, run
+
+__all__ = ["read_blob"]
+
+_SHAPE, _DATA, _DOUBLE_DATA, _RAW_TYPE, _RAW = 7, 5, 8, 10, 12
+_FLOATS = {5: "data", 6: "diff", 8: "double_data", 9: "double_diff"}
+_RAW_DTYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # enum Type: DOUBLE, FLOAT, FLOAT16 (3 INT and 4 UINT hold no weights)
+
+
+@dataclass
+class _Parts:
+    """What was met so far of one BlobProto."""
+
+    legacy: dict[int, int] = field(default_factory=dict)  # num, channels, height, width
+    shape: list[int] = field(default_factory=list)
+    data: list[np.ndarray] = field(default_factory=list)
+    double_data: list[np.ndarray] = field(default_factory=list)
+    raw: np.ndarray | None = None
+    raw_type: int = 0
+
+    def dims(self) -> tuple[int, ...]:
+        if self.legacy:
+            return tuple(self.legacy.get(number, 0) for number in (1, 2, 3, 4))
+        return tuple(self.shape)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _packed(data: memoryview, found: Field, dtype: str) -> np.ndarray:
+    size = np.dtype(dtype).itemsize
+    count, rest = divmod(found.end - found.start, size)
+    if rest:
+        raise WireError(f"{found.end - found.start:,} bytes of numbers are no multiple of {size}", found.tag)
+    return np.frombuffer(data, dtype, count, found.start)
+
+
+def _dims(data: memoryview, start: int, end: int) -> list[int]:
+    dims: list[int] = []
+    for found in fields(data, start, end):
+        if found.number != 1:
+            continue
+        if found.wire == VARINT:
+            dims.append(_signed(found.value))
+        elif found.wire == LEN:
+            position = found.start
+            while position < found.end:
+                value, position = read_varint(data, position, found.end)
+                dims.append(_signed(value))
+    return dims
+
+
+def _numbers(data: memoryview, found: Field, end: int) -> tuple[np.ndarray | None, int]:
+    """The array of a packed or unpacked float field (None where the wire type says: something else), and its end."""
+    dtype, fixed = ("<f4", FIXED32) if found.number in (5, 6) else ("<f8", FIXED64)
+    if found.wire == LEN:
+        return _packed(data, found, dtype), found.end
+    if found.wire == fixed:
+        rows = run(data, found, end)
+        return np.ascontiguousarray(rows).view(dtype).ravel(), found.tag + len(rows) * (found.end - found.tag)
+    return None, found.end
+
+
+def _collect(data: memoryview, start: int, end: int) -> _Parts:
+    parts, position = _Parts(), start
+    while position < end:
+        found = read_field(data, position, end)
+        position = found.end
+        if found.number in _FLOATS:
+            numbers, position = _numbers(data, found, end)
+            if numbers is not None and found.number == _DATA:
+                parts.data.append(numbers)
+            elif numbers is not None and found.number == _DOUBLE_DATA:
+                parts.double_data.append(numbers)
+        elif found.number <= 4 and found.wire == VARINT:
+            parts.legacy[found.number] = _signed(found.value)
+        elif found.number == _SHAPE and found.wire == LEN:
+            parts.shape += _dims(data, found.start, found.end)
+        elif found.number == _RAW_TYPE and found.wire == VARINT:
+            parts.raw_type = found.value
+        elif found.number == _RAW and found.wire == LEN:
+            parts.raw = np.frombuffer(data, np.uint8, found.end - found.start, found.start)
+    return parts
+
+
+def _flat(parts: _Parts, start: int) -> np.ndarray:
+    chunks = [chunk for chunk in parts.double_data if chunk.size] or [chunk for chunk in parts.data if chunk.size]
+    if chunks:
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    if parts.raw is None:
+        return np.empty(0, "<f4")
+    dtype = _RAW_DTYPES.get(parts.raw_type)
+    if dtype is None:
+        raise WireError(f"raw_data_type {parts.raw_type} is none of DOUBLE (0), FLOAT (1), FLOAT16 (2)", start)
+    if parts.raw.size % np.dtype(dtype).itemsize:
+        raise WireError(f"raw_data has {parts.raw.size:,} bytes, no multiple of {np.dtype(dtype).itemsize}", start)
+    return parts.raw.view(dtype)
+
+
+def read_blob(data: memoryview, start: int, end: int) -> np.ndarray:
+    """The array of the BlobProto in ``data[start:end]``: a read-only view of ``data`` where it is packed.
+
+    Returns: float32, float64 or float16 as stored; the stored shape, four dims where legacy dims are given.
+    Raises: WireError if the bytes are damaged, or the number of values is not the product of the dims.
+
+    >>> read_blob(memoryview(bytes.fromhex("2a08 0000803f 00000040 3a03 0a0102")), 0, 15)
+    array([1., 2.], dtype=float32)
+    """
+    parts = _collect(data, start, end)
+    dims, flat = parts.dims(), _flat(parts, start)
+    if len(dims) > 32:  # kMaxBlobAxes
+        raise WireError(f"a shape of {len(dims):,} dims is impossible, Caffe has at most 32", start)
+    if any(dim < 0 for dim in dims):
+        raise WireError(f"the shape {dims} is impossible", start)
+    if math.prod(dims) != flat.size:
+        spelt = "x".join(map(str, dims)) or "()"
+        raise WireError(f"the shape {spelt} needs {math.prod(dims):,} values, {flat.size:,} are stored", start)
+    try:
+        return flat.reshape(dims)
+    except ValueError:  # a zero among dims whose product overflows
+        raise WireError(f"the shape {dims} is impossible", start) from None

@@ -1,0 +1,278 @@
+"""Reading .caffemodel files of all three generations, without copying the arrays and without a protobuf library.
+
+Source: ``caffe.proto`` (NetParameter; LayerParameter, V1LayerParameter, V0LayerParameter),
+``Net::CopyTrainedLayersFrom`` and ``upgrade_proto.cpp`` of BVLC Caffe. The file is mapped into memory; only its tags
+and lengths are read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from prototxt.errors import WeightsError
+from weights.blob import read_blob
+from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
+from weights.wire import LEN, VARINT, Strip, WireError, fields, strip
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+__all__ = ["V1_TYPES", "Stored", "Weights", "read"]
+
+_V1_NAMES = (
+    "Accuracy BNLL Concat Convolution Data Dropout EuclideanLoss Flatten HDF5Data HDF5Output Im2col ImageData "
+    "InfogainLoss InnerProduct LRN MultinomialLogisticLoss Pooling ReLU Sigmoid Softmax SoftmaxWithLoss Split TanH "
+    "WindowData Eltwise Power SigmoidCrossEntropyLoss HingeLoss MemoryData ArgMax Threshold DummyData Slice MVN AbsVal "
+    "Silence ContrastiveLoss Exp Deconvolution"
+)
+V1_TYPES: Mapping[int, str] = MappingProxyType({0: "", **dict(enumerate(_V1_NAMES.split(), start=1))})
+"""V1LayerParameter.LayerType → the type's V2 name (``UpgradeV1LayerType``); 0 is NONE."""
+
+
+class _Numbers(NamedTuple):
+    """The field numbers of one generation's layer message."""
+
+    name: int
+    type: int
+    blobs: int
+
+
+_NUMBERS = {"V0": _Numbers(1, 2, 50), "V1": _Numbers(4, 5, 6), "V2": _Numbers(1, 2, 7)}
+_LAYERS, _LAYER = 2, 100  # NetParameter: V0 and V1 layers, V2 layers
+_STRIP: Strip = {_LAYERS: {6: None, 1: {50: None}}, _LAYER: {7: None}}
+
+
+@dataclass
+class Stored:
+    """One layer as a file stores it."""
+
+    name: str = ""
+    type: str = ""
+    blobs: list[np.ndarray] = field(default_factory=list)
+    version: str = "V2"
+
+
+class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
+    """The blobs of a weight file: layer name → arrays, read-only, as stored; layers without blobs are left out.
+
+    Attributes:
+        source: the path as given.
+        version: "V0", "V1", "V2" or "HDF5".
+        types: name → type of every layer of the file, in order, blobs or not; V0's own spelling ("conv"), V1's and
+            V2's in V2 spelling ("Convolution"), "" where the file does not say (HDF5).
+        notes: what was odd and how it was taken, one sentence each.
+
+    The arrays are views of the mapped file and may be unaligned; they outlive :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        layers: list[Stored],
+        *,
+        version: str,
+        notes: tuple[str, ...] = (),
+        data: mmap.mmap | None = None,
+    ) -> None:
+        self.source, self.version = source, version
+        self._data = data
+        self._closed = False
+        odd = list(notes)
+        self._blobs: dict[str, tuple[np.ndarray, ...]] = {}
+        types: dict[str, str] = {}
+        for layer in layers:
+            if layer.blobs and layer.name in self._blobs:
+                odd.append(f'layer "{layer.name}" is stored more than once; the last one counts, as in Caffe')
+            if layer.blobs or layer.name not in self._blobs:
+                types[layer.name] = layer.type
+            if layer.blobs:
+                self._blobs[layer.name] = tuple(layer.blobs)
+        self.types: Mapping[str, str] = MappingProxyType(types)
+        self.notes = tuple(odd)
+
+    def _open(self) -> dict[str, tuple[np.ndarray, ...]]:
+        if self._closed:
+            raise WeightsError("the weights were closed", where=self.source, remedy="use them inside the with block")
+        return self._blobs
+
+    def __getitem__(self, name: str) -> tuple[np.ndarray, ...]:
+        return self._open()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open())
+
+    def __len__(self) -> int:
+        return len(self._open())
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<Weights {self.source}: closed>"
+        return f"<Weights {self.source}: {self.version}, {len(self)} layers with blobs, {self.nbytes:,} bytes>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, as stored."""
+        return sum(blob.nbytes for blobs in self.values() for blob in blobs)
+
+    def net(self) -> Message:
+        """The net definition inside the file, as stored (not upgraded), its blobs left out: a NetParameter.
+
+        Raises: WeightsError if the file holds none (HDF5), or if the definition is damaged.
+        """
+        self._open()
+        if self._data is None:
+            raise WeightsError("an HDF5 file holds no net definition", where=self.source, remedy="give the prototxt")
+        from google.protobuf.message import DecodeError
+
+        from prototxt.schema import message_class
+
+        message = message_class("NetParameter")()
+        with memoryview(self._data) as data:
+            small = strip(data, 0, len(data), _STRIP)
+        try:
+            message.ParseFromString(small)
+        except DecodeError as error:
+            remedy = "download the file again, or give the prototxt"
+            raise WeightsError(f"the net inside is damaged ({error})", where=self.source, remedy=remedy) from error
+        return message
+
+    def close(self) -> None:
+        """Let go of the file; arrays taken out before stay valid, and keep it mapped until they are gone."""
+        self._closed = True
+        self._blobs = {}
+        if self._data is not None:
+            try:
+                self._data.close()
+            except BufferError:  # an array is still in use somewhere; the map ends with it
+                self._data = None
+
+    def __enter__(self) -> Weights:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _string(data: memoryview, start: int, end: int) -> str:
+    return bytes(data[start:end]).decode("utf-8", errors="backslashreplace")
+
+
+def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
+    """The layer message in ``data[start:end]``; a V1 message that holds a V0 layer is a V0 layer."""
+    numbers, layer = _NUMBERS[version], Stored(version=version)
+    inner: Stored | None = None
+    try:
+        for found in fields(data, start, end):
+            if found.number == numbers.name and found.wire == LEN:
+                layer.name = _string(data, found.start, found.end)
+            elif found.number == numbers.type and found.wire == LEN and version != "V1":
+                layer.type = _string(data, found.start, found.end)
+            elif found.number == numbers.type and found.wire == VARINT and version == "V1":
+                layer.type = V1_TYPES.get(found.value, f"V1LayerParameter.LayerType {found.value}")
+            elif found.number == numbers.blobs and found.wire == LEN:
+                layer.blobs.append(read_blob(data, found.start, found.end))
+            elif found.number == 1 and found.wire == LEN and version == "V1":
+                inner = _layer(data, found.start, found.end, "V0")
+    except WireError as error:
+        error.inside = error.inside or (f'blob {len(layer.blobs)} of layer "{layer.name[:80]}"' if layer.name else "a layer")
+        raise
+    if inner is not None:
+        inner.blobs = inner.blobs or layer.blobs
+        return inner
+    return layer
+
+
+def _scan(data: memoryview, where: str) -> tuple[list[Stored], str, tuple[str, ...]]:
+    """All layers in file order, the version, and what was odd."""
+    old: list[Stored] = []
+    new: list[Stored] = []
+    seen: set[tuple[int, int]] = set()
+    try:
+        for found in fields(data, 0, len(data)):
+            seen.add((found.number, found.wire))
+            if (1, VARINT) in seen:  # never in a NetParameter
+                continue
+            if found.number == _LAYERS and found.wire == LEN:
+                old.append(_layer(data, found.start, found.end, "V1"))
+            elif found.number == _LAYER and found.wire == LEN:
+                new.append(_layer(data, found.start, found.end, "V2"))
+    except WireError as error:
+        raise _damaged(error, seen, len(data), len(old) + len(new), where) from error
+    if not old and not new:
+        refuse_message(seen, where)
+        raise WeightsError("it holds no layer", where=where, remedy="give a .caffemodel or .caffemodel.h5")
+    if not old:
+        return new, "V2", ()
+    version = "V0" if any(layer.version == "V0" for layer in old) else "V1"
+    ignored = f"{len(new)} V2 layers beside {len(old)} {version} layers are ignored, as Caffe does"
+    return old, version, (ignored,) if new else ()
+
+
+def _damaged(error: WireError, seen: set[tuple[int, int]], size: int, layers: int, where: str) -> WeightsError:
+    if not layers:
+        refuse_message(seen, where)
+    after = f"after {layers} whole layer{'s' * (layers > 1)}" if layers else "before the first whole layer"
+    if error.needs is not None and error.needs > size:
+        message = f"it is cut off at {size:,} bytes, {after}, or damaged ({error})"
+    else:
+        message = f"it is damaged at byte {error.offset:,}, {after}, or no weights of Caffe ({error})"
+    return WeightsError(message, where=where, remedy="download the file again and compare its size and checksum")
+
+
+def _map(path: Path, where: str) -> mmap.mmap | None:
+    """The file's bytes, mapped; None for an HDF5 file. Everything that is no weight file is refused here."""
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise WeightsError("it is no regular file", where=where, remedy="give a .caffemodel or .caffemodel.h5")
+            head = file.read(HEAD)
+            if head.startswith(HDF5_SIGNATURE):
+                return None
+            refuse_foreign(head, where)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise WeightsError("no such file", where=where, remedy="check the path") from None
+    except IsADirectoryError:
+        remedy = "give the .caffemodel inside"
+        raise WeightsError("it is a folder, not a weight file", where=where, remedy=remedy) from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"it cannot be read ({error})", where=where, remedy="check the file") from error
+
+
+def read(path: str | os.PathLike[str]) -> Weights:
+    """The weights in a .caffemodel (V0, V1, V2) or .caffemodel.h5, told apart by content, not by name.
+
+    Returns: Weights; its arrays are read-only views of the mapped file, in the dtype stored (float32; float64 of
+        double nets, float16 of NVIDIA's). Unpacked numbers and HDF5 files are copied. Layers are in file order (HDF5:
+        by name).
+    Raises: WeightsError if the file is missing, damaged, cut off inside a layer, or something else altogether. A file
+        cut exactly between two layers is a legal shorter file: :func:`weights.match` finds the missing layers.
+    Source: ``ReadNetParamsFromBinaryFileOrDie``, ``Net::CopyTrainedLayersFromHDF5``.
+
+    >>> from tempfile import mkdtemp
+    >>> from weights.writer import write
+    >>> path = Path(mkdtemp()) / "net.caffemodel"
+    >>> write(path, "net", {"conv1": [np.ones((2, 3, 1, 1))]}, types={"conv1": "Convolution"})
+    >>> weights = read(path)
+    >>> weights.version, dict(weights.types), weights["conv1"][0].shape
+    ('V2', {'conv1': 'Convolution'}, (2, 3, 1, 1))
+    """
+    where = os.fspath(path)
+    mapped = _map(Path(path), where)
+    if mapped is None:
+        from weights.hdf5 import read_hdf5
+
+        return read_hdf5(path)
+    layers, version, notes = _scan(memoryview(mapped), where)
+    return Weights(where, layers, version=version, notes=notes, data=mapped)

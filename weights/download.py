@@ -1,0 +1,283 @@
+"""Fetching the files of catalogued models, once, and never trusting what arrives.
+
+A file is accepted if it is of the right kind, has the right size and the published hashes; where no hash is published,
+the first one accepted is written down in ``camcompat.lock`` and later ones must equal it. It reaches its name only by a
+rename of the finished, verified ``.part`` file beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from prototxt.errors import CamcompatError, DownloadError
+from weights.catalog import Model, RemoteFile, find
+from weights.catalog import home as default_home
+from weights.lockfile import Entry, Lockfile, exclusive
+from weights.progress import bar
+from weights.transfer import Policy, Received, Transfer
+from weights.verify_file import TruncatedError, verify
+
+__all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
+
+Check = Callable[[Path], None]
+"""Called with a caffemodel that is about to be accepted; raises a CamcompatError if it is not the right one."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one model in :func:`download_all`.
+
+    Args:
+        name: the model, as asked for.
+        ok: whether all its files are there and verified.
+        detail: where they are, or what went wrong.
+        remedy: what to do about it, "" if nothing.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str
+
+
+def download(
+    name: str | Model,
+    *,
+    home: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    progress: bool = True,
+    force: bool = False,
+    kinds: Iterable[str] | None = None,
+    check: Check | None = None,
+    policy: Policy | None = None,
+) -> Model:
+    """See to it that a model's files are there and right, fetching what is missing.
+
+    Files that were placed by hand are accepted after the same checks. An interrupted download is gone on with.
+
+    Args:
+        name: a name or alias of the catalogue, or an entry.
+        home: the folder of all models, by default :func:`weights.catalog.home`.
+        offline: never touch the network (also: ``CAMCOMPAT_OFFLINE=1``).
+        progress: show a bar if stderr is a terminal.
+        force: fetch files again that are there already.
+        kinds: which of its files, by default all: ``prototxt``, ``caffemodel``, ``labels``, ``mean``.
+        check: called with the caffemodel before it is accepted, after the prototxt is in place.
+        policy: retries and timeouts.
+
+    Returns:
+        The model, whose ``path("prototxt")``, ``path("caffemodel")``, … now exist.
+
+    Raises:
+        DownloadError: what could not be had, why, from each address, and where to put it by hand.
+
+    >>> download("shapes-cam").path("caffemodel").name
+    'shapes-cam.caffemodel'
+    """
+    run = _Run(Transfer(policy or Policy()), offline or _offline(), progress, force, check)
+    return run.model((name if isinstance(name, Model) else find(name)).at(home), kinds)
+
+
+def download_all(
+    names: Iterable[str | Model],
+    *,
+    home: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    progress: bool = True,
+    force: bool = False,
+    check: Check | None = None,
+    policy: Policy | None = None,
+) -> list[Outcome]:
+    """:func:`download` for each of several models; what fails is reported, and the others are fetched all the same.
+
+    A host that did not answer for one model is not waited for again.
+
+    >>> [(outcome.name, outcome.ok) for outcome in download_all(["shapes-cam", "no such model"])]
+    [('shapes-cam', True), ('no such model', False)]
+    """
+    run = _Run(Transfer(policy or Policy()), offline or _offline(), progress, force, check)
+    outcomes = []
+    for name in names:
+        shown = name if isinstance(name, str) else name.name
+        try:
+            model = run.model((name if isinstance(name, Model) else find(name)).at(home), None)
+        except CamcompatError as error:
+            outcomes.append(Outcome(shown, False, error.message, error.remedy))
+        else:
+            size = sum(model.path(kind).stat().st_size for kind in model.kinds)
+            detail = f"{len(model.files)} files, {size / 1e6:,.1f} MB in {model.folder}"
+            outcomes.append(Outcome(shown, True, detail, ""))
+    return outcomes
+
+
+def _offline() -> bool:
+    return os.environ.get("CAMCOMPAT_OFFLINE", "").lower() not in ("", "0", "no", "off", "false")
+
+
+def _by_hand(path: Path, file: RemoteFile) -> str:
+    return f"put the file by hand at {path} ({file.expected_size}) and run again"
+
+
+@dataclass
+class _Run:
+    """The choices that one call makes for all its files."""
+
+    transfer: Transfer
+    offline: bool
+    progress: bool
+    force: bool
+    check: Check | None
+
+    def model(self, model: Model, kinds: Iterable[str] | None) -> Model:
+        """Fetch a model's files; one that fails does not keep the others from being fetched."""
+        failures = []
+        for file in model.files if kinds is None else [model.file(kind) for kind in kinds]:
+            try:
+                _File(self, model, file).provide()
+            except DownloadError as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            message = "; and ".join(error.message for error in failures)
+            raise DownloadError(message, where=model.name, remedy="; ".join(error.remedy for error in failures))
+        return model
+
+
+class _File:
+    """One file of one model on its way to its place."""
+
+    def __init__(self, run: _Run, model: Model, file: RemoteFile) -> None:
+        self.run, self.model, self.file = run, model, file
+        self.path = model.folder / file.name
+        self.key = f"{model.name}/{file.name}"
+        self.lock = Lockfile(model.root or default_home())
+
+    def provide(self) -> None:
+        """Have it there and verified, or raise a DownloadError."""
+        try:
+            if self.path.exists() and (not self.run.force or self.model.embedded):
+                self._accept_present()
+            elif self.model.embedded:
+                message = f"{self.path} is missing from the package"
+                raise DownloadError(message, where=self.model.name, remedy="install camcompat again")
+            elif self.run.offline:
+                raise self._error(f"{self.file.name} is not there, and the network is not to be used")
+            else:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._download()
+        except OSError as error:
+            remedy = "make room or set CAMCOMPAT_HOME to a folder that can be written"
+            message = f"{error.filename or self.path}: {error.strerror or error}"
+            raise DownloadError(message, where=self.model.name, remedy=remedy) from error
+
+    def _error(self, message: str) -> DownloadError:
+        return DownloadError(message, where=self.model.name, remedy=_by_hand(self.path, self.file))
+
+    def _accept_present(self) -> None:
+        entry = None if self.model.embedded else self.lock.get(self.key)
+        if entry is not None and entry.unchanged(self.path):
+            return
+        try:
+            digests = verify(self.path, self.file)
+            self._judge(self.path, digests, entry)
+        except DownloadError as error:
+            remedy = f"delete it (or force a new download), or {_by_hand(self.path, self.file)}"
+            raise DownloadError(f"{self.path}: {error.message}", where=self.model.name, remedy=remedy) from error
+        if not self.model.embedded:
+            same = entry is not None and entry.sha256 == digests["sha256"]
+            with contextlib.suppress(OSError):  # a home that is shared read-only: the file is verified each time
+                self._record(digests["sha256"], entry.url if entry and same else "")
+
+    def _judge(self, path: Path, digests: dict[str, str], entry: Entry | None) -> None:
+        """What size and published hashes do not decide: the lock file, and the caller's check."""
+        if entry is not None and not self.file.hashes and entry.sha256 != digests["sha256"]:
+            first = f"{entry.sha256} ({entry.size:,} bytes, {entry.date}, {entry.url or 'placed by hand'})"
+            raise DownloadError(
+                f"its sha256 is {digests['sha256']} ({path.stat().st_size:,} bytes), but the first one accepted had "
+                f"{first}; if the new one is right, delete {self.key!r} from {self.lock.path}"
+            )
+        if self.run.check is not None and self.file.kind == "caffemodel":
+            try:
+                self.run.check(path)
+            except CamcompatError as error:
+                raise DownloadError(f"it does not pass the check: {error}") from error
+
+    def _record(self, sha256: str, url: str) -> None:
+        status = self.path.stat()
+        date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.lock.put(self.key, Entry(sha256, status.st_size, url, date, status.st_mtime_ns))
+
+    def _download(self) -> None:
+        with exclusive(self.path.with_name(f".{self.file.name}.lock")) as alone:
+            if alone and self.path.exists() and not self.run.force:
+                self._accept_present()  # another process has just finished it
+                return
+            # While another process writes the .part file, this one takes a file of its own and cannot resume it.
+            mine = "part" if alone else f"{os.getpid()}-{threading.get_ident()}.part"
+            part = self.path.with_name(f"{self.file.name}.{mine}")
+            try:
+                self._from_addresses(part, shared=alone)
+            finally:
+                if not alone:
+                    part.unlink(missing_ok=True)
+
+    def _from_addresses(self, part: Path, *, shared: bool) -> None:
+        failures = []
+        for url in self.file.urls:
+            try:
+                self._from_address(url, part, shared=shared)
+            except TruncatedError as error:
+                kept = f"; what came is kept in {part.name} and the next run goes on from it" if shared else ""
+                failures.append(f"{url} ({error.message}{kept})")
+            except DownloadError as error:
+                failures.append(f"{url} ({error.message})")
+            else:
+                return
+        raise self._error(f"{self.file.name} could not be downloaded: {', '.join(failures)}")
+
+    def _from_address(self, url: str, part: Path, *, shared: bool) -> None:
+        received = self._receive(url, part, shared=shared)
+        try:
+            digests = self._verified(part, received)
+        except TruncatedError:
+            raise
+        except DownloadError:
+            if not received.resumed:
+                raise
+            # The older bytes may be to blame: once more, from the start.
+            digests = self._verified(part, self._receive(url, part, shared=shared))
+        try:
+            self._judge(part, digests, self.lock.get(self.key))
+        except DownloadError:
+            part.unlink()
+            raise
+        os.replace(part, self.path)
+        self._record(digests["sha256"], url)
+        if shared:
+            self.lock.put_part(self.key, None)
+
+    def _verified(self, part: Path, received: Received) -> dict[str, str]:
+        """The hashes of a part that is right; a wrong one is deleted, a short one stays for the next run."""
+        try:
+            return verify(part, self.file, digests=received.digests)
+        except TruncatedError:
+            raise
+        except DownloadError:
+            part.unlink()
+            raise
+
+    def _receive(self, url: str, part: Path, *, shared: bool) -> Received:
+        def remember(known: dict[str, str]) -> None:
+            if shared:
+                self.lock.put_part(self.key, known)
+
+        with bar(f"{self.model.name} {self.file.kind}", wanted=self.run.progress) as advance:
+            known = self.lock.part(self.key) if shared else {}
+            return self.run.transfer.receive(url, part, self.file, known=known, remember=remember, advance=advance)

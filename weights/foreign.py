@@ -1,0 +1,116 @@
+"""What a file is that is no weight file: people pass web pages, pointers and other frameworks' files by mistake."""
+
+from __future__ import annotations
+
+import re
+
+from prototxt.errors import WeightsError
+
+__all__ = ["HDF5_SIGNATURE", "HEAD", "refuse_foreign", "refuse_message"]
+
+HEAD = 4096
+"""As many first bytes as :func:`refuse_foreign` wants."""
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_AGAIN = "download the file again"
+_UNPACK = "unpack it and give the file inside"
+_CAFFEMODEL = "give a .caffemodel or .caffemodel.h5"
+
+# (offset, magic bytes, what it is, what to do)
+_MAGIC = (
+    (0, b"\x1f\x8b", "a gzip archive", _UNPACK),
+    (0, b"BZh", "a bzip2 archive", _UNPACK),
+    (0, b"\xfd7zXZ\x00", "an xz archive", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (0, b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (257, b"ustar", "a tar archive", _UNPACK),
+    (0, b"\x93NUMPY", "a numpy array (.npy)", _CAFFEMODEL),
+    (0, b"\xff\xd8\xff", "a JPEG picture", _CAFFEMODEL),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture", _CAFFEMODEL),
+    (0, b"GIF8", "a GIF picture", _CAFFEMODEL),
+    (0, b"%PDF-", "a PDF document", _CAFFEMODEL),
+    (0, b"MATLAB ", "a MATLAB file (.mat)", _CAFFEMODEL),
+    (0, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a PyTorch file (.pt, .pth)", _CAFFEMODEL),
+    (4, b"TFL3", "a TensorFlow Lite model", _CAFFEMODEL),
+)
+
+
+def _text(head: bytes) -> str | None:
+    """The head as text, or None where it is binary; every binary weight file has control or stray bytes early on."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head.decode("utf-16", errors="replace")
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(head) < HEAD or error.start < len(head) - 4:  # a character cut at the end of the head is fine
+            return None
+        text = head[: error.start].decode("utf-8-sig")
+    return None if re.search(r"[\x00-\x08\x0b\x0e-\x1f\x7f]", text) else text
+
+
+def _lfs_pointer(text: str) -> str | None:
+    if not text.startswith("version https://git-lfs.github.com/spec/"):
+        return None
+    oid, size = re.search(r"^oid (\S+)", text, re.M), re.search(r"^size (\d+)", text, re.M)
+    return f"size {int(size[1]):,} bytes, oid {oid[1]}" if oid and size else "incomplete"
+
+
+def _refuse_text(text: str, where: str) -> None:
+    if pointer := _lfs_pointer(text):
+        remedy = "run `git lfs pull`, or download the file itself"
+        raise WeightsError(f"it is a Git LFS pointer ({pointer}), not the weights", where=where, remedy=remedy)
+    start = text.lstrip().lower()
+    if start.startswith(("<!doctype html", "<html", "<head", "<?xml", "<!--")):
+        raise WeightsError("it is a web page (HTML or XML), not weights", where=where, remedy=_AGAIN)
+    if re.search(r"^\s*(name|input|layers?|input_dim|input_shape)\s*[:{]", text, re.M):
+        remedy = "give the .caffemodel here and this file as the net"
+        raise WeightsError("it is a net definition (prototxt text), not weights", where=where, remedy=remedy)
+    shown = " ".join(text.split())[:60]
+    raise WeightsError(f"it is text, not weights: {shown!r}", where=where, remedy=_CAFFEMODEL)
+
+
+def _refuse_zip(head: bytes, where: str) -> None:
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if name.endswith((b"/data.pkl", b"/version", b"/.data/serialization_id", b"/.format_version")):
+        raise WeightsError("it is a PyTorch file (.pt, .pth), not weights of Caffe", where=where, remedy=_CAFFEMODEL)
+    if name.endswith(b".npy"):
+        raise WeightsError("it is a numpy archive (.npz), not weights of Caffe", where=where, remedy=_CAFFEMODEL)
+    raise WeightsError("it is a zip archive, not weights", where=where, remedy=_UNPACK)
+
+
+def refuse_foreign(head: bytes, where: str) -> None:
+    """Raise a WeightsError that names what the file is, if its first bytes say so; else return.
+
+    >>> refuse_foreign(b"\\x1f\\x8b\\x08\\x00", "net.caffemodel")
+    Traceback (most recent call last):
+    prototxt.errors.WeightsError: net.caffemodel: it is a gzip archive, not weights; unpack it and give the file inside
+    """
+    if not head:
+        raise WeightsError("the file is empty", where=where, remedy=_AGAIN)
+    if not head.strip(b"\x00"):
+        raise WeightsError("it begins with nothing but zero bytes", where=where, remedy=_AGAIN)
+    for offset, magic, what, remedy in _MAGIC:
+        if head.startswith(magic, offset):
+            raise WeightsError(f"it is {what}, not weights", where=where, remedy=remedy)
+    if head.startswith(b"PK\x03\x04"):
+        _refuse_zip(head, where)
+    text = _text(head)
+    if text is not None:
+        _refuse_text(text, where)
+
+
+def refuse_message(seen: set[tuple[int, int]], where: str) -> None:
+    """Raise a WeightsError that names a protobuf file of another kind, told by its (field number, wire type) pairs.
+
+    Field 1 tells: the name of a NetParameter is a string (2), ``num``, ``iter`` and ``ir_version`` are numbers (0).
+    """
+    number = (1, 0) in seen
+    if number and seen & {(7, 2), (8, 2)} and not seen & {(2, 0), (5, 2)}:
+        raise WeightsError("it is an ONNX model, not weights of Caffe", where=where, remedy=_CAFFEMODEL)
+    if number and seen & {(2, 2), (3, 2)}:
+        remedy = "give the .caffemodel that was saved with it"
+        raise WeightsError("it is a solver state (.solverstate), not weights", where=where, remedy=remedy)
+    if (number and seen & {(2, 0), (5, 2), (5, 5)}) or {(5, 2), (7, 2)} <= seen:
+        remedy = "read it with weights.read_mean, or give the .caffemodel"
+        raise WeightsError("it is a mean file (.binaryproto: one blob), not weights", where=where, remedy=remedy)

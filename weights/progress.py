@@ -1,0 +1,31 @@
+"""A progress bar where somebody watches (stderr is a terminal), silence elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+__all__ = ["Advance", "bar"]
+
+Advance = Callable[[int, "int | None"], None]
+"""Called with the bytes there now and the bytes expected in all (None: unknown)."""
+
+
+@contextlib.contextmanager
+def bar(label: str, *, wanted: bool) -> Iterator[Advance]:
+    """Show a bar while the block runs; yields the function to advance it.
+
+    >>> with bar("weights", wanted=False) as advance:
+    ...     advance(10, 100)
+    """
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,127 @@
+"""Is this file what its catalogue entry says? Kind of content first, then size, then published hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from prototxt.errors import DownloadError, WeightsError
+from weights.catalog import RemoteFile
+from weights.foreign import HEAD, refuse_foreign
+
+__all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
+
+_CHUNK = 1 << 20
+_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+class TruncatedError(DownloadError):
+    """The file ends too early; what is there may be the beginning of the right one."""
+
+
+class Digests:
+    """Several hashes of one stream of bytes at once.
+
+    Args:
+        names: of ``sha1``, ``sha256``, ``sha384``, ``gitblob``; sha256 is always taken.
+        total: the length of the whole stream, which git's object id starts with; None: not known yet, and then
+            :meth:`hexdigests` leaves ``gitblob`` out.
+
+    >>> digests = Digests(["gitblob"], total=3)
+    >>> digests.update(b"a\\n")
+    >>> digests.update(b"b")
+    >>> digests.hexdigests()["gitblob"]  # printf 'a\\nb' | git hash-object --stdin
+    '0a207c060e61f3b88eaee0a8cd0696f46fb155eb'
+    """
+
+    def __init__(self, names: Iterable[str], total: int | None) -> None:
+        plain = {"sha256", *names} - {"gitblob"}
+        self.total = total
+        self.count = 0
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in sorted(plain)}
+        if "gitblob" in names and total is not None:
+            header = b"blob %d\0" % total
+            self._hashes["gitblob"] = hashlib.new("sha1", header, usedforsecurity=False)
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.count += len(data)
+        for each in self._hashes.values():
+            each.update(data)
+
+    def hexdigests(self) -> dict[str, str]:
+        """Hash name → hexadecimal digits; ``gitblob`` only if the announced length was the true one."""
+        right = self.total is None or self.count == self.total
+        return {name: each.hexdigest() for name, each in self._hashes.items() if right or name != "gitblob"}
+
+
+def digests_of(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """The hashes of a file on disk; see :class:`Digests`."""
+    digests = Digests(tuple(names), path.stat().st_size)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digests.update(chunk)
+    return digests.hexdigests()
+
+
+def content(head: bytes, file: RemoteFile, *, where: str) -> None:
+    """Refuse what is another kind of thing than the file, by its first bytes.
+
+    Raises:
+        DownloadError: nothing, a web page, a Git LFS pointer, or (for a caffemodel) any foreign format.
+
+    >>> content(b"<!DOCTYPE html><title>Sign in", RemoteFile("prototxt", "deploy.prototxt"), where="http://a/b")
+    Traceback (most recent call last):
+    prototxt.errors.DownloadError: http://a/b: it is a web page (HTML), not deploy.prototxt
+    """
+    if not head:
+        raise DownloadError("it is empty", where=where)
+    if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
+        raise DownloadError(f"it is a web page (HTML), not {file.name}", where=where)
+    if head.startswith(_LFS):
+        size = re.search(rb"^size (\d+)", head, re.MULTILINE)
+        of = f" to a file of {int(size[1]):,} bytes" if size else ""
+        raise DownloadError(f"it is a Git LFS pointer{of}, not the file itself", where=where)
+    if file.kind == "caffemodel":
+        try:
+            refuse_foreign(head, where)
+        except WeightsError as error:
+            raise DownloadError(error.message, where=error.where) from error
+
+
+def verify(path: Path, file: RemoteFile, *, digests: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Check a file against its entry, and return its hashes (sha256 always among them).
+
+    Args:
+        path: the file.
+        file: what it should be.
+        digests: its hashes where they are known already; missing ones are read from the file.
+
+    Raises:
+        TruncatedError: it is smaller than it must be, yet not of another kind.
+        DownloadError: anything else that shows that it is not the file.
+    """
+    where = os.fspath(path)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        content(stream.read(HEAD), file, where=where)
+    least = file.size if file.size is not None else file.min_size
+    if least is not None and size < least:
+        raise TruncatedError(f"it is truncated: {size:,} bytes, expected {file.expected_size}", where=where)
+    if size > file.limit:
+        raise DownloadError(f"it is too large: {size:,} bytes, expected {_at_most(file)}", where=where)
+    found = dict(digests or {})
+    if {"sha256", *file.hashes} - found.keys():
+        found = digests_of(path, file.hashes)
+    for name, expected in file.hashes.items():
+        if found[name] != expected:
+            raise DownloadError(f"its {name} is {found[name]}, published is {expected}", where=where)
+    return found
+
+
+def _at_most(file: RemoteFile) -> str:
+    return f"{file.size:,} bytes" if file.size is not None else f"at most {file.limit:,} bytes"
