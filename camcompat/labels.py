@@ -22,7 +22,7 @@ def read_labels(source: str | os.PathLike[str] | Sequence[str], *, count: int | 
 
     Args:
         source: the names, or a file: one per line (``synset_words.txt`` and the Places lists included: their ids are
-            dropped), or a JSON list.
+            dropped), a JSON list, or a MATLAB file with one cell array of strings (as in the CAM release).
         count: how many there must be.
 
     Raises:
@@ -77,6 +77,8 @@ def class_index(wanted: int | str, labels: Sequence[str] | None, count: int) -> 
 
 
 def _lines(path: Path, where: str) -> list[str]:
+    if path.suffix.lower() == ".mat":
+        return _cells(path, where)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -92,6 +94,19 @@ def _lines(path: Path, where: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CamcompatError("holds no JSON list of strings", where=where, remedy="expected a list of labels")
     return names
+
+
+def _cells(path: Path, where: str) -> list[str]:
+    from scipy.io import loadmat  # slow to import, and rarely needed
+
+    try:
+        variables = loadmat(str(path), appendmat=False, chars_as_strings=True)
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise CamcompatError(f"is no MATLAB file: {error}", where=where, remedy="download it again") from None
+    lists = [value for name, value in variables.items() if not name.startswith("__") and value.dtype == object]
+    if len(lists) != 1 or not all(cell.dtype.kind == "U" and cell.size == 1 for cell in lists[0].flat):
+        raise CamcompatError(f"holds {sorted(variables)}", where=where, remedy="expected one cell array of strings")
+    return [str(cell.item()) for cell in lists[0].flat]
 
 
 def _name(line: str) -> str:

@@ -6,18 +6,22 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
 from camcompat.cam import Result
+from camcompat.catalogue import description
 from camcompat.images import ImageSource, read_image
 from camcompat.labels import class_index, read_labels
 from camcompat.preprocess import Preprocess
 from camcompat.session import ORT_ERRORS, Interface, Provider, open_session, read_interface, read_metadata
 from prototxt.errors import CamcompatError
+
+if TYPE_CHECKING:
+    from weights.catalog import Model as CatalogueModel
 
 __all__ = ["Classes", "Model", "load"]
 
@@ -245,18 +249,18 @@ def _converted_path(name: str) -> Path:
         return path
     if not model.present():
         raise CamcompatError("is not downloaded", where=model.name, remedy=f"run `camcompat download {model.name}`")
-    _convert(model.name, model.path("prototxt"), model.path("caffemodel"), path)
+    _convert(model, path)
     return path
 
 
-def _convert(name: str, prototxt: Path, caffemodel: Path, path: Path) -> None:
+def _convert(model: CatalogueModel, path: Path) -> None:
     try:
         from converters import to_onnx
     except ImportError as error:  # the converters' own dependencies, which a machine that only runs CAMs need not have
         raise CamcompatError(
             f"is not converted, and the converters cannot run here: {error}",
-            where=name,
-            remedy=f"run `camcompat convert {name}` where they are installed, and copy the file to {path}",
+            where=model.name,
+            remedy=f"run `camcompat convert {model.name}` where they are installed, and copy the file to {path}",
         ) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    to_onnx(prototxt, caffemodel, path)
+    to_onnx(model.path("prototxt"), model.path("caffemodel"), path, cam=True, metadata=description(model))

@@ -125,7 +125,7 @@ def softmax(x: Array, *, axis: int) -> Array:
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
-def linear(x: Array, w: Array, b: Array | None) -> Array:
+def linear(x: Array, w: Array, b: Array | None, *, accumulate: str = "float64") -> Array:
     return x @ w.T if b is None else x @ w.T + b
 
 

@@ -81,7 +81,10 @@ def cast(w: OnnxWriter, node: Node, names: Names) -> Names:
 
 @translation("linear")
 def linear(w: OnnxWriter, node: Node, names: Names) -> Names:
-    return w.emit(node, "Gemm", names, transB=1)
+    if "accumulate" not in node.attrs:
+        return w.emit(node, "Gemm", names, transB=1)
+    wide = [w.op("Cast", [name], to=w.element_type("float64")) for name in names if name]
+    return w.emit(node, "Cast", [w.op("Gemm", wide, transB=1)], to=w.element_type("float32"))
 
 
 @translation("batch_norm")

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["avg_pool_inside", "nms", "roi_max_pool"]
+__all__ = ["DoubleLinear", "avg_pool_inside", "nms", "roi_max_pool"]
+
+
+class DoubleLinear(nn.Linear):
+    """`nn.Linear` that accumulates in float64: a softmax behind it multiplies every rounding of large logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "mps":  # has no float64
+            return super().forward(x)
+        bias = None if self.bias is None else self.bias.double()
+        return nn.functional.linear(x.double(), self.weight.double(), bias).to(x.dtype)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:

@@ -143,7 +143,8 @@ def linear(w: TorchWriter, node: Node, xs: Operands) -> Any:
     _, weight, bias = node.inputs
     assert weight is not None
     out, inner = (int(dim) for dim in weight.shape)  # type: ignore[arg-type]
-    module = nn.Linear(inner, out, bias=bias is not None, device="meta")
+    make = torch_functions.DoubleLinear if "accumulate" in node.attrs else nn.Linear
+    module = make(inner, out, bias=bias is not None, device="meta")
     return w.module(node, module, xs[0], weight=weight, bias=bias)
 
 

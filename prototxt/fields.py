@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from typing import Any
 
 __all__ = ["BOOL", "ENUM", "FLOAT", "INT", "MESSAGE", "TEXT", "Field", "Table", "is_repeated", "table_of"]
 
@@ -40,8 +37,8 @@ class Table:
 _tables: dict[str, Table] = {}
 
 
-def table_of(descriptor: Descriptor) -> Table:
-    """The table of a message of the schema; made once."""
+def table_of(descriptor: Any) -> Table:
+    """The table of a message of the schema, from its descriptor; made once."""
     table = _tables.get(descriptor.full_name)
     if table is None:
         table = _tables[descriptor.full_name] = Table({}, ())
@@ -50,19 +47,19 @@ def table_of(descriptor: Descriptor) -> Table:
     return table
 
 
-def is_repeated(descriptor: FieldDescriptor) -> bool:
+def is_repeated(descriptor: Any) -> bool:
     """Whether a field takes several values."""
     # `label` is deprecated since protobuf 6.31, `is_repeated` absent before it.
     known = getattr(descriptor, "is_repeated", None)
     return bool(descriptor.label == descriptor.LABEL_REPEATED if known is None else known)
 
 
-def _is_required(descriptor: FieldDescriptor) -> bool:
+def _is_required(descriptor: Any) -> bool:
     known = getattr(descriptor, "is_required", None)
     return bool(descriptor.label == descriptor.LABEL_REQUIRED if known is None else known)
 
 
-def _field(descriptor: FieldDescriptor) -> Field:
+def _field(descriptor: Any) -> Field:
     name, repeated, cpp_type = descriptor.name, is_repeated(descriptor), descriptor.cpp_type
     if cpp_type == descriptor.CPPTYPE_MESSAGE:
         table = table_of(descriptor.message_type)

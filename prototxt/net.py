@@ -69,7 +69,7 @@ class Net:
         source: the file.
         layers: in order, Input layers included, after the phase rules.
         inputs: shape of each input blob, in net order.
-        outputs: the blobs that no layer reads, in the order in which they are produced.
+        outputs: the blobs that no layer reads, unused inputs aside, in the order in which they are produced.
         unknown: every field of the file that the schema lacks or that Caffe drops.
         message: the NetParameter in today's format, filtered; its ``state`` is the one that the filter used.
     """

@@ -145,7 +145,7 @@ class _Reader:
             if opened < 0:
                 return self.tokens.error(index, f"this {text} closes nothing", "remove it, or find the one too many")
             return self._wrong_closer(index, opened)
-        return self.tokens.error(index, f"expected the name of a field, found {self.tokens.shown(index)}")
+        return self.tokens.error(index, f"expected the name of a field, found {self.tokens.shown(index)}", "remove it")
 
     def _wrong_closer(self, index: int, opened: int) -> PrototxtError:
         line = self.tokens.source.line(self.tokens.offsets[opened])
@@ -236,7 +236,8 @@ class _Reader:
             if found not in (",", "]"):
                 if self.kinds[self.at] == END:
                     raise self._never_closed(opened)
-                raise self.tokens.error(self.at, f"expected , or ] in a list, found {self.tokens.shown(self.at)}")
+                message = f"expected , or ] in a list, found {self.tokens.shown(self.at)}"
+                raise self.tokens.error(self.at, message, "separate the values with commas, and end the list with ]")
             self.at += 1
             if found == "]":
                 return

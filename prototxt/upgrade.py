@@ -195,9 +195,10 @@ def _check_fork_type(old: Any, where: str) -> None:
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     number = old.DESCRIPTOR.fields_by_name["type"].number
-    for unknown in UnknownFieldSet(old):
-        if unknown.field_number == number:
-            message = f"layer type number {unknown.data} of Caffe's old format is a fork's"
+    unknown = UnknownFieldSet(old)
+    for index in range(len(unknown)):
+        if unknown[index].field_number == number:
+            message = f"layer type number {unknown[index].data} of Caffe's old format is a fork's"
             raise PrototxtError(message, where=where, remedy="give the prototxt of the net, with the type by name")
 
 

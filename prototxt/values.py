@@ -74,9 +74,7 @@ def _enum(tokens: Tokens, field: Field, index: int) -> int:
     hint = f"; nearest: {near}" if near else ""
     if _is_layer_type(field):
         message = f"{text} is not a layer type of Caffe's old format{hint}"
-        raise tokens.error(
-            index, message, f'it is a fork\'s: write the layer in the new format, layer {{ type: "..." }}'
-        )
+        raise tokens.error(index, message, 'it is a fork\'s: write the layer in the new format, layer { type: "..." }')
     message = f"{field.name}: {text} is not one of {', '.join(field.values)}{hint}"
     raise tokens.error(index, message, "if it is a fork's, choose a value that Caffe has")
 
@@ -90,7 +88,7 @@ def _wrong(tokens: Tokens, field: Field, index: int) -> PrototxtError:
     kind, text = tokens.kinds[index], tokens.texts[index]
     if text == "[" and not field.repeated:
         return tokens.error(index, f"{field.name} takes one value, found a list", "write a single value")
-    remedy = ""
+    remedy = "correct the value"
     if kind == STRING and field.kind != TEXT:
         remedy = f"write {text[1:-1]} without quotes"
         if _is_layer_type(field):
@@ -99,4 +97,8 @@ def _wrong(tokens: Tokens, field: Field, index: int) -> PrototxtError:
         remedy = f'write "{text}"'
         if field.name == "type" and text.isupper():
             remedy = 'such names belong to the old layers { }; the new layer { } takes one such as "Convolution"'
+    elif kind == NUMBER and field.kind == FLOAT:
+        remedy = "write it in decimal"
+    elif kind == NUMBER and field.kind == TEXT:
+        remedy = f'write "{text}"'
     return tokens.error(index, f"{field.name} takes {field.takes}, found {tokens.shown(index)}", remedy)

@@ -1,6 +1,7 @@
 """Which layer reads which value: in-place tops get names of their own, and what Caffe refuses is refused.
 
-After ``Net::AppendTop`` and ``Net::AppendBottom`` in ``caffe/net.cpp``, ``InsertSplits`` in ``caffe/util/insert_splits.cpp``.
+After ``Net::AppendTop`` and ``Net::AppendBottom`` in ``caffe/net.cpp``, and ``InsertSplits`` in
+``caffe/util/insert_splits.cpp``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Wiring:
     Attributes:
         bottoms: per layer.
         tops: per layer.
-        outputs: values that no layer reads, in the order in which they are produced.
+        outputs: values that no layer reads, unused inputs aside, in the order in which they are produced.
         last: blob name as written in the file, to the versioned name of its last value.
     """
 
@@ -82,7 +83,7 @@ def wire(layers: Sequence[Any], places: Sequence[str], absent: Iterable[tuple[st
     return Wiring(
         tuple(tuple(value.name for value in row) for row in bottoms),
         tuple(tuple(value.name for value in row) for row in tops),
-        tuple(value.name for value in values if not value.readers),
+        tuple(value.name for value in values if not value.readers and layers[value.writer].type != "Input"),
         {blob: value.name for blob, value in current.items()},
     )
 
@@ -104,7 +105,7 @@ def _check_overwritten(values: Iterable[_Value], places: Sequence[str]) -> None:
             continue
         others = [reader for reader in value.readers if reader != value.overwriter]
         reader = places[others[0]] if others else "the same layer twice"
-        message = f'blob "{value.blob}" is overwritten in place here, but also read by {reader}; Caffe refuses this'
+        message = f'blob "{value.blob}" is overwritten in place here, but also read by {reader} (Caffe: produced by multiple sources)'
         raise PrototxtError(message, where=places[value.overwriter], remedy="give the top another name")
 
 

@@ -185,7 +185,9 @@ def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
             elif found.number == 1 and found.wire == LEN and version == "V1":
                 inner = _layer(data, found.start, found.end, "V0")
     except WireError as error:
-        error.inside = error.inside or (f'blob {len(layer.blobs)} of layer "{layer.name[:80]}"' if layer.name else "a layer")
+        error.inside = error.inside or (
+            f'blob {len(layer.blobs)} of layer "{layer.name[:80]}"' if layer.name else "a layer"
+        )
         raise
     if inner is not None:
         inner.blobs = inner.blobs or layer.blobs

@@ -18,7 +18,7 @@ from pathlib import Path
 from prototxt.errors import CamcompatError, DownloadError
 from weights.catalog import Model, RemoteFile, find
 from weights.catalog import home as default_home
-from weights.lockfile import Entry, Lockfile, exclusive
+from weights.lockfile import Entry, LockError, Lockfile, exclusive
 from weights.progress import bar
 from weights.transfer import Policy, Received, Transfer
 from weights.verify_file import TruncatedError, verify
@@ -233,6 +233,8 @@ class _File:
         for url in self.file.urls:
             try:
                 self._from_address(url, part, shared=shared)
+            except LockError:
+                raise
             except TruncatedError as error:
                 kept = f"; what came is kept in {part.name} and the next run goes on from it" if shared else ""
                 failures.append(f"{url} ({error.message}{kept})")

@@ -23,10 +23,14 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["LOCK_NAME", "Entry", "Lockfile", "exclusive"]
+__all__ = ["LOCK_NAME", "Entry", "LockError", "Lockfile", "exclusive"]
 
 LOCK_NAME = "camcompat.lock"
 _PATIENCE = 10.0
+
+
+class LockError(DownloadError):
+    """The lock file itself is at fault; no other address can help."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Lockfile:
         """The entry of ``<model>/<file>``, or None.
 
         Raises:
-            DownloadError: the lock file is damaged.
+            LockError: the lock file is damaged.
         """
         found = self._read()["files"].get(key)
         try:
@@ -116,7 +120,7 @@ class Lockfile:
             raise self._damaged(f"the entry {key!r} has wrong fields") from error
 
     def put(self, key: str, entry: Entry) -> None:
-        """Write an entry; raises DownloadError as :meth:`get` does."""
+        """Write an entry; raises LockError as :meth:`get` does."""
         self._change("files", key, asdict(entry))
 
     def part(self, key: str) -> dict[str, str]:
@@ -133,7 +137,7 @@ class Lockfile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(self.path.with_name(f".{LOCK_NAME}.busy"), wait=_PATIENCE) as held:
             if not held:
-                raise DownloadError("another process holds it", where=str(self.path), remedy="run again later")
+                raise LockError("another process holds it", where=str(self.path), remedy="run again later")
             tables = self._read()
             tables[section].pop(key, None)
             if value is not None:
@@ -154,5 +158,5 @@ class Lockfile:
             raise self._damaged("holds something else than tables of files")
         return sections
 
-    def _damaged(self, message: str) -> DownloadError:
-        return DownloadError(message, where=str(self.path), remedy="repair or delete it; files will be recorded anew")
+    def _damaged(self, message: str) -> LockError:
+        return LockError(message, where=str(self.path), remedy="repair or delete it; files will be recorded anew")

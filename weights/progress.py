@@ -20,7 +20,7 @@ def bar(label: str, *, wanted: bool) -> Iterator[Advance]:
     ...     advance(10, 100)
     """
     if not (wanted and sys.stderr.isatty()):
-        yield lambda done, total: None
+        yield lambda _done, _total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

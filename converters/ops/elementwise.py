@@ -157,7 +157,7 @@ class Elementwise(Recorder):
     # Matrix products.
 
     def linear(self, x: Value, weight: Value, bias: Value | None = None) -> Value:
-        """x · weightᵀ + bias; x (M, K), weight (O, K), bias (O,)."""
+        """x · weightᵀ + bias; x (M, K), weight (O, K), bias (O,). See `lower.mark_logits` for its one attribute."""
         if not same(x.shape[1], weight.shape[1]):
             raise ShapeMismatch(f"{x.shape[1]} features meet weights for {weight.shape[1]}")
         return self.one("linear", [x, weight, bias], (x.shape[0], weight.shape[0]))

@@ -27,6 +27,11 @@ def test_files(tmp_path: Path, name: str, text: str, expected: tuple[str, ...]) 
     assert read_labels(tmp_path / name) == read_labels(str(tmp_path / name)) == expected
 
 
+def test_matlab_file_of_the_release(shared: Path) -> None:
+    labels = read_labels(shared / "cam" / "categories1000.mat", count=1000)
+    assert labels[0] == "tench, Tinca tinca" and labels[968] == "cup"
+
+
 def test_count() -> None:
     assert read_labels(["a", "b"], count=2) == ("a", "b")
     with pytest.raises(CamcompatError, match="2 labels for a network of 3 classes"):
@@ -39,6 +44,7 @@ def test_count() -> None:
         ("a.json", b"{}", "no JSON list"),
         ("a.json", b"[", "is no JSON"),
         ("a.txt", b"\xff\xfe\x00", "not UTF-8"),
+        ("a.mat", b"<html>" * 100, "is no MATLAB file"),
         ("none.txt", None, "No such file"),
     ],
 )

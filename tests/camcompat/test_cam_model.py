@@ -238,54 +238,42 @@ def test_load_refuses(name: str | Path, message: str, tmp_path: Path, monkeypatc
         load(name)
 
 
-class Entry:
-    """A catalogue entry, as much of it as ``load`` asks for."""
-
-    name = "tiny-cam"
-
-    def __init__(self, present: bool) -> None:
-        self.there = present
-
-    def present(self) -> bool:
-        return self.there
-
-    def path(self, kind: str) -> Path:
-        return Path(f"/models/tiny.{kind}")
-
-
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of models, and a catalogue of one model under two names, in place of the real ones."""
-    fake = types.ModuleType("weights.catalog")
-    fake.__dict__.update(home=lambda: tmp_path / "home", find={"tiny": Entry(True), "tiny-cam": Entry(False)}.get)
-    monkeypatch.setitem(sys.modules, "weights.catalog", fake)
+    """An empty home of downloaded models; shapes-cam comes with the package, googlenet-cam-imagenet does not."""
+    monkeypatch.setenv("CAMCOMPAT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CAMCOMPAT_CATALOG", raising=False)
     return tmp_path / "home"
 
 
 def test_catalogue_name_of_a_converted_network(home: Path, cam_file: CamFile) -> None:
-    (home / "tiny-cam").mkdir(parents=True)
-    cam_file().rename(home / "tiny-cam" / "tiny-cam.onnx")
-    assert load("tiny").source == load("tiny-cam").source == str(home / "tiny-cam" / "tiny-cam.onnx")
+    (home / "shapes-cam").mkdir(parents=True)
+    cam_file().rename(home / "shapes-cam" / "shapes-cam.onnx")
+    assert load("shapes-cam").source == load("shapes").source == str(home / "shapes-cam" / "shapes-cam.onnx")
 
 
 def test_catalogue_name_is_converted_on_demand(home: Path, cam_file: CamFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[tuple[str, str, Any]] = []
 
-    def to_onnx(prototxt: Path, caffemodel: Path, path: Path) -> None:
-        asked.append((str(prototxt), str(caffemodel)))
-        cam_file().rename(path)
+    def to_onnx(prototxt: Path, caffemodel: Path, path: Path, *, cam: bool, metadata: dict[str, Any]) -> None:
+        asked.append((prototxt.name, caffemodel.name, metadata["preprocess"]))
+        cam_file(metadata=METADATA).rename(path)
 
     monkeypatch.setitem(sys.modules, "converters", types.SimpleNamespace(to_onnx=to_onnx))
-    assert load("tiny").interface.count == 7 and load("tiny").interface.input == "data"
-    assert asked == [("/models/tiny.prototxt", "/models/tiny.caffemodel")]
+    assert load("shapes-cam").interface.count == 7 and load("shapes-cam").labels == tuple(LABELS)
+    recipe = {"resize": [112, 112], "crop": [96, 96], "mean": [104, 117, 123], "scale": 1, "channels": "BGR"}
+    assert asked == [("deploy.prototxt", "shapes-cam.caffemodel", recipe)]
 
 
 def test_catalogue_name_that_cannot_be_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CamcompatError, match="tiny-cam: is not downloaded; run `camcompat download tiny-cam`"):
-        load("tiny-cam")
+    name = "googlenet-cam-imagenet"
+    with pytest.raises(CamcompatError, match=f"{name}: is not downloaded; run `camcompat download {name}`"):
+        load(name)
+    with pytest.raises(CamcompatError, match="'shapes-can'; did you mean shapes-cam"):
+        load("shapes-can")
     monkeypatch.setitem(sys.modules, "converters", None)  # importing it raises ImportError
-    with pytest.raises(CamcompatError, match=r"the converters cannot run here.*run `camcompat convert tiny-cam`"):
-        load("tiny")
+    with pytest.raises(CamcompatError, match=r"the converters cannot run here.*run `camcompat convert shapes-cam`"):
+        load("shapes-cam")
 
 
 def test_public_names() -> None:

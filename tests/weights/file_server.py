@@ -1,0 +1,148 @@
+"""A web server on 127.0.0.1 for the download tests: good, odd and broken ways to serve one file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Answer = Callable[["Request"], None]
+"""Answers one request, through the handler that it gets."""
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request; the answers below use its two verbs."""
+
+    protocol_version = "HTTP/1.1"
+    server: FileServer
+
+    def do_GET(self) -> None:
+        """Look the answer up, and log what was asked."""
+        self.server.asked.append((self.path, self.headers.get("Range", ""), self.headers.get("If-Range", "")))
+        answers = self.server.answers.get(self.path, [status(404)])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        with contextlib.suppress(ConnectionError):
+            answer(self)
+
+    def head(self, code: int, length: int | None, **headers: str) -> None:
+        """The status line and headers; a header's name is written with _ for -."""
+        self.send_response(code)
+        if length is None:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class FileServer(ThreadingHTTPServer):
+    """Answers per path; the last one of a path repeats.
+
+    Attributes:
+        answers: path → answers, in order.
+        asked: (path, Range, If-Range) of every request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.answers: dict[str, list[Answer]] = {}
+        self.asked: list[tuple[str, str, str]] = []
+
+    def serve(self, path: str, *answers: Answer) -> str:
+        """Answer that path so; returns its address."""
+        self.answers[path] = list(answers)
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+@contextlib.contextmanager
+def running() -> Iterator[FileServer]:
+    """A server that runs while the block does."""
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def plain(data: bytes, *, content_type: str = "application/octet-stream", **headers: str) -> Answer:
+    """The whole file, whatever range is asked for."""
+
+    def answer(request: Request) -> None:
+        request.head(200, len(data), Content_Type=content_type, **headers)
+        request.wfile.write(data)
+
+    return answer
+
+
+def ranges(data: bytes, etag: str = '"1"', *, shift: int = 0) -> Answer:
+    """The file with ranges as RFC 9110 has them; ``shift`` makes the server start somewhere else than asked."""
+
+    def answer(request: Request) -> None:
+        found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        if not found or request.headers.get("If-Range", etag) != etag:
+            request.head(200, len(data), ETag=etag, Accept_Ranges="bytes")
+            request.wfile.write(data)
+        elif int(found[1]) >= len(data):
+            request.head(416, 0, Content_Range=f"bytes */{len(data)}")
+        else:
+            start = int(found[1]) + shift
+            content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            request.head(206, len(data) - start, ETag=etag, Content_Range=content_range)
+            request.wfile.write(data[start:])
+
+    return answer
+
+
+def breaks_after(data: bytes, count: int, etag: str = '"1"') -> Answer:
+    """Announces the whole file and closes the connection after ``count`` bytes."""
+
+    def answer(request: Request) -> None:
+        request.head(200, len(data), ETag=etag)
+        request.wfile.write(data[:count])
+        request.wfile.flush()
+        request.close_connection = True
+
+    return answer
+
+
+def unannounced(data: bytes) -> Answer:
+    """The file without a Content-Length: it ends when the connection does."""
+
+    def answer(request: Request) -> None:
+        request.head(200, None)
+        request.wfile.write(data)
+
+    return answer
+
+
+def status(code: int) -> Answer:
+    """An error page."""
+    return lambda request: request.head(code, 0)
+
+
+def redirect(to: str) -> Answer:
+    """The file is elsewhere."""
+    return lambda request: request.head(302, 0, Location=to)
+
+
+def slow(data: bytes, seconds: float) -> Answer:
+    """The file, late."""
+
+    def answer(request: Request) -> None:
+        time.sleep(seconds)
+        plain(data)(request)
+
+    return answer
