@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .blobs import FileBlobs, ShapesOnly, Synthetic
-    from .lower import CamcompatWarning, Lowered, lower
+    from .lowering import CamcompatWarning, Lowered, lower
     from .registry import layer, layer_types
     from .numpy_net import NumpyNet, to_numpy
     from .onnx_file import to_onnx
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from .torch_module import to_torch
 
 _HOMES = {
-    "CamcompatWarning": "lower",
+    "CamcompatWarning": "lowering",
     "FileBlobs": "blobs",
-    "Lowered": "lower",
+    "Lowered": "lowering",
     "NumpyNet": "numpy_net",
     "ShapesOnly": "blobs",
     "Synthetic": "blobs",
     "layer": "registry",
     "layer_types": "registry",
-    "lower": "lower",
+    "lower": "lowering",
     "to_numpy": "numpy_net",
     "to_onnx": "onnx_file",
     "to_python": "python_source",

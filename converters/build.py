@@ -13,9 +13,9 @@ from prototxt.errors import ConversionError
 
 from .blobs import WeightsLike, blob_source
 from .graph import Graph, Value
-from .lower import Lowered, lower
+from .lowering import Lowered, lower
 
-__all__ = ["NetLike", "Shapes", "build", "load_net"]
+__all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
 
 NetLike = Union[str, "os.PathLike[str]", Net]
 Shapes = Optional[Mapping[str, Sequence[int]]]
@@ -58,3 +58,10 @@ def select(net: Net, graph: Graph, outputs: Sequence[str]) -> dict[str, Value]:
             raise ConversionError(f'there is no blob "{name}"', where=net.source, remedy=hint)
         chosen[name if graph.blobs[version] not in graph.inputs else version] = graph.blobs[version]
     return chosen
+
+
+def umask() -> int:
+    """The process's file mode mask: a file made private by its library gets the mode that others would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

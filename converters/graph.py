@@ -43,14 +43,14 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """One primitive: its name in `converters.ops`, operands, attributes, results, and the layer it belongs to."""
+    """One primitive: its name in `converters.ops`, operands, attributes, results, and its layer's name and index."""
 
     op: str
     inputs: tuple[Value | None, ...]
     attrs: dict[str, Any]
     outputs: tuple[Value, ...] = ()
     layer: str = ""
-    layer_type: str = ""
+    index: int = -1
 
     def __repr__(self) -> str:
         return f"{', '.join(map(repr, self.outputs))} = {self.op}({', '.join(v.name if v else '-' for v in self.inputs)})"

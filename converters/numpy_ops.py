@@ -95,7 +95,9 @@ def avg_pool(x: Array, *, kernel: Any, strides: Any, pads: Any, count_pads: bool
 def resize_bilinear(x: Array, *, size: tuple[int, int]) -> Array:
     for axis, length in zip((2, 3), size):
         old = x.shape[axis]
-        place = np.arange(length) * ((old - 1) / (length - 1) if length > 1 else 0.0)
+        # The places in float32, as Caffe has them: its rounding is part of the result.
+        step = np.float32(old - 1) / np.float32(length - 1) if length > 1 else np.float32(0)
+        place = (np.arange(length, dtype=np.float32) * step).astype(np.float64)
         low = np.minimum(np.floor(place).astype(int), old - 1)
         high = np.minimum(low + 1, old - 1)
         share = (place - low).reshape(-1, *(1,) * (3 - axis))
@@ -141,31 +143,35 @@ def top_k(x: Array, *, k: int, axis: int) -> tuple[Array, Array]:
 
 def scatter_zeros(values: Array, indices: Array, *, length: int) -> Array:
     result = np.zeros((values.shape[0], length), values.dtype)
-    for row, places, numbers in zip(result, indices, values):
-        for place, number in zip(places, numbers):  # one by one: of equal indices the last wins
-            row[place] = number
+    np.put_along_axis(result, indices, values, axis=1)  # of equal indices the last wins
     return result
 
 
-def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
-    kept = np.zeros(scores.shape, bool)
-    for image in range(len(boxes)):
-        chosen: list[int] = []
-        for i in np.argsort(-scores[image], kind="stable"):
-            alive = scores[image, i] > -np.inf
-            if alive and all(_iou(boxes[image, i], boxes[image, j]) <= iou_threshold for j in chosen):
-                chosen.append(int(i))
-        kept[image, chosen] = True
-    return kept
+def nms(boxes: Array, scores: Array, *, iou_threshold: float, eta: float) -> Array:
+    order = np.argsort(-scores, axis=1, kind="stable")
+    kept = np.take_along_axis(scores, order, 1) > -np.inf  # in falling order, so far: what may be kept at all
+    # Decided in float32, as Caffe does it.
+    boxes = np.take_along_axis(boxes, order[..., None], 1).astype(np.float32)
+    limit = np.full(len(boxes), np.float32(iou_threshold))
+    for i in range(boxes.shape[1]):
+        rows = np.flatnonzero(kept[:, i])  # all rows at once: row after row would be a hundred times slower
+        if not rows.size:
+            break
+        overlap = _iou(boxes[rows, i, None], boxes[rows, :i])
+        rivals = ((overlap > limit[rows, None]) & kept[rows, :i]).any(axis=1)
+        kept[rows[rivals], i] = False
+        shrunk = rows[~rivals & (limit[rows] > 0.5)]
+        limit[shrunk] *= np.float32(eta)
+    result = np.empty_like(kept)
+    np.put_along_axis(result, order, kept, 1)
+    return result
 
 
-def _iou(a: Array, b: Array) -> float:
-    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
-    if width <= 0 or height <= 0:
-        return 0.0
-    inner = width * height
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - inner
-    return float(inner / union)
+def _iou(a: Array, b: Array) -> Array:
+    """Intersection over union of boxes in the last axis; 0 where they do not meet."""
+    inner = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0).prod(axis=-1)
+    area_a, area_b = ((box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (a, b))
+    return np.where(inner > 0, inner / (area_a + area_b - inner), 0)
 
 
 def roi_max_pool(x: Array, rois: Array, *, pooled: tuple[int, int], spatial_scale: float) -> Array:
@@ -225,6 +231,7 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     "clip": lambda x, *, min, max: np.clip(x, min, max),
     "hard_sigmoid": lambda x, *, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "cast": lambda x, *, to: x.astype(DTYPES[to]),
+    "round_to_float32": lambda x: x.astype(np.float32).astype(np.float64),
     "logical_not": np.logical_not,
     "add": np.add,
     "sub": np.subtract,

@@ -15,10 +15,10 @@ from onnx import TensorProto, helper
 from prototxt.errors import ConversionError
 
 from .blobs import WeightsLike
-from .build import NetLike, Shapes, build
+from .build import NetLike, Shapes, build, umask
 from .cam_head import CamHead, add_cam_outputs, find_cam_head
 from .graph import Graph
-from .lower import Lowered
+from .lowering import Lowered
 from .onnx_writer import IR_VERSION, OPSET, OnnxWriter, value_info
 
 __all__ = ["onnx_model", "save_onnx", "to_onnx"]
@@ -149,15 +149,10 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(model.SerializeToString())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
 
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -12,6 +12,7 @@ import numpy as np
 
 from .dims import Sym
 from .graph import Node
+from .onnx_nms import adaptive_nms
 
 if TYPE_CHECKING:
     from .onnx_writer import OnnxWriter
@@ -44,7 +45,7 @@ def _plain(op: str, onnx_op: str, **rename: str) -> None:
 
 for _op, _onnx in {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs",
-    "neg": "Neg", "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "logical_not": "Not", "add": "Add", "sub": "Sub",
+    "neg": "Neg", "round_to_float32": "Identity", "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "logical_not": "Not", "add": "Add", "sub": "Sub",
     "mul": "Mul", "div": "Div", "mod": "Mod", "pow": "Pow", "maximum": "Max", "minimum": "Min", "greater": "Greater",
     "greater_equal": "GreaterOrEqual", "equal": "Equal", "logical_and": "And", "where": "Where", "matmul": "MatMul",
 }.items():  # fmt: skip
@@ -168,7 +169,8 @@ def resize_bilinear(w: OnnxWriter, node: Node, names: Names) -> Names:
 
 
 def _interpolation(old: int, new: int) -> np.ndarray:
-    place = np.arange(new) * ((old - 1) / (new - 1) if new > 1 else 0.0)
+    # The places in float32, as Caffe has them: its rounding is part of the result.
+    place = np.arange(new, dtype=np.float32) * (np.float32(old - 1) / np.float32(new - 1) if new > 1 else np.float32(0))
     low = np.minimum(np.floor(place).astype(int), old - 1)
     matrix = np.zeros((new, old), np.float32)
     np.add.at(matrix, (np.arange(new), low), 1 - (place - low))
@@ -261,6 +263,8 @@ def nonzero(w: OnnxWriter, node: Node, names: Names) -> Names:
 @translation("nms")
 def nms(w: OnnxWriter, node: Node, names: Names) -> Names:
     boxes, scores = names
+    if node.attrs["eta"] < 1:
+        return adaptive_nms(w, node, names)
     all_of_them, lowest = w.integers([INT64_MAX]), w.tensor(np.float32([np.finfo(np.float32).min]), "lowest")
     threshold = w.tensor(np.float32([node.attrs["iou_threshold"]]), "iou_threshold")
     kept = w.op(

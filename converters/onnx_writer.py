@@ -166,7 +166,7 @@ class OnnxWriter:
             self.layer = name
             if name in self.output_names and self.name(x) != name:
                 self.add("Identity", [self.name(x)], [name])
-        used = {name for node in self.nodes for name in node.input}
+        used = {name for node in _with_bodies(self.nodes) for name in node.input}
         self.initializers = [tensor for tensor in self.initializers if tensor.name in used]
 
 
@@ -183,6 +183,14 @@ def _with_zero_and_minus_one(shape: Sequence[Dim], source: Shape) -> list[int] |
         else:
             return None
     return result
+
+
+def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
+    """Nodes and those of their subgraphs: a loop's body reads the outer graph's tensors."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from _with_bodies(attribute.g.node)
 
 
 def value_info(name: str, x: Value) -> onnx.ValueInfoProto:

@@ -18,25 +18,28 @@ class DoubleLinear(nn.Linear):
         return nn.functional.linear(x.double(), self.weight.double(), bias).to(x.dtype)
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, eta: float) -> Tensor:
     """Greedy non-maximum suppression: boxes (B, P, 4), scores (B, P) -> kept (B, P) bool; -inf is never kept."""
-    kept = torch.zeros_like(scores, dtype=torch.bool)
-    for image in range(boxes.shape[0]):
-        order = torch.argsort(scores[image], descending=True, stable=True)
-        order = order[scores[image][order] > float("-inf")]
-        corners = boxes[image][order]
-        area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-        alive = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
-        for i in range(len(order)):
-            if not alive[i]:
-                continue
-            kept[image, order[i]] = True
-            low = torch.maximum(corners[i, :2], corners[i + 1 :, :2])
-            high = torch.minimum(corners[i, 2:], corners[i + 1 :, 2:])
-            inner = (high - low).clamp(min=0).prod(dim=1)
-            union = area[i] + area[i + 1 :] - inner
-            alive[i + 1 :] &= ~((inner > 0) & (inner / union > iou_threshold))
-    return kept
+    order = torch.argsort(scores, dim=1, descending=True, stable=True)
+    kept = scores.gather(1, order) > float("-inf")
+    # Decided in float32, as Caffe does it; all rows at once.
+    corners = boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
+    area = (corners[..., 2:] - corners[..., :2]).prod(dim=2)
+    limit = torch.full((len(boxes),), iou_threshold, dtype=torch.float32, device=boxes.device)
+    for i in range(boxes.shape[1]):
+        rows = kept[:, i].nonzero()[:, 0]
+        if len(rows) == 0:
+            break
+        box, before = corners[rows, i, None], corners[rows, :i]
+        low, high = torch.maximum(box[..., :2], before[..., :2]), torch.minimum(box[..., 2:], before[..., 2:])
+        inner = (high - low).clamp(min=0).prod(dim=2)
+        union = area[rows, i, None] + area[rows, :i] - inner
+        rivals = (inner > 0) & (inner / union > limit[rows, None]) & kept[rows, :i]
+        free = ~rivals.any(dim=1)
+        kept[rows, i] = free
+        shrunk = rows[free & (limit[rows] > 0.5)]
+        limit[shrunk] *= eta
+    return torch.zeros_like(kept).scatter(1, order, kept)
 
 
 def roi_max_pool(x: Tensor, rois: Tensor, pooled_h: int, pooled_w: int, spatial_scale: float) -> Tensor:

@@ -8,7 +8,7 @@ from torch import fx
 
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build
-from .lower import Lowered
+from .lowering import Lowered
 from .torch_writer import TorchWriter, identifier
 
 __all__ = ["to_torch", "torch_module"]

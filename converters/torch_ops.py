@@ -111,6 +111,11 @@ def cast(w: TorchWriter, node: Node, xs: Operands) -> Any:
     return w.method("to", xs[0], w.input_dtype()) if to == "float32" else w.method("to", xs[0], DTYPES[to])
 
 
+@translation("round_to_float32")
+def round_to_float32(w: TorchWriter, node: Node, xs: Operands) -> Any:
+    return w.method("to", w.method("float", xs[0]), w.input_dtype())
+
+
 def _window_options(node: Node) -> dict[str, Any]:
     a = node.attrs
     return {"stride": a["strides"], "padding": a["pads"], "dilation": a["dilations"], "groups": a["group"]}
@@ -326,7 +331,7 @@ def nonzero(w: TorchWriter, node: Node, xs: Operands) -> Any:
 
 @translation("nms")
 def nms(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    return w.call(torch_functions.nms, *xs, node.attrs["iou_threshold"])
+    return w.call(torch_functions.nms, *xs, node.attrs["iou_threshold"], node.attrs["eta"])
 
 
 @translation("roi_max_pool")

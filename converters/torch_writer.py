@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from . import torch_functions
 from .dims import Dim, Sym
 from .graph import Graph, Node, Value
 from .torch_ops import TRANSLATIONS
@@ -85,7 +86,10 @@ class TorchWriter:
         return self._references[id(x)]
 
     def _container(self, layer: str) -> tuple[nn.Module, str]:
+        """The child that holds a layer's tensors: a plain one, since a module's own names are its own."""
         path = self.child_name(layer)
+        if type(getattr(self.root, path, nn.Module())) is not nn.Module:
+            path = f"{path}_tensors"
         if not hasattr(self.root, path):
             self.root.add_module(path, nn.Module())
         return getattr(self.root, path), path
@@ -137,7 +141,10 @@ class TorchWriter:
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         arguments = tuple(self._plain(x) for x in args)
-        return self.graph.create_node("call_function", function, arguments, kwargs, name=self._fx_name())
+        name = self._fx_name()
+        if name is None and function.__module__ == torch_functions.__name__:
+            name = f"{function.__name__}_result"  # written source calls the function by its own name
+        return self.graph.create_node("call_function", function, arguments, kwargs, name=name)
 
     def method(self, name: str, x: Any, *args: Any) -> fx.Node:
         return self.graph.create_node("call_method", name, (self._plain(x), *args), name=self._fx_name())

@@ -1,6 +1,7 @@
 """Caffe's network definitions: text, or the structure inside a caffemodel, to one immutable :class:`Net`.
 
->>> net = loads('layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 } } }')
+>>> import prototxt
+>>> net = prototxt.loads('layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 } } }')
 >>> net.inputs["data"]
 (1, 3)
 """

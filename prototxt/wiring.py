@@ -105,7 +105,8 @@ def _check_overwritten(values: Iterable[_Value], places: Sequence[str]) -> None:
             continue
         others = [reader for reader in value.readers if reader != value.overwriter]
         reader = places[others[0]] if others else "the same layer twice"
-        message = f'blob "{value.blob}" is overwritten in place here, but also read by {reader} (Caffe: produced by multiple sources)'
+        message = f'blob "{value.blob}" is overwritten in place here, but also read by {reader}'
+        message += ' (Caffe: "produced by multiple sources")'
         raise PrototxtError(message, where=places[value.overwriter], remedy="give the top another name")
 
 

@@ -136,17 +136,21 @@ class _Run:
 
     def model(self, model: Model, kinds: Iterable[str] | None) -> Model:
         """Fetch a model's files; one that fails does not keep the others from being fetched."""
-        failures = []
+        failures: dict[RemoteFile, DownloadError] = {}
         for file in model.files if kinds is None else [model.file(kind) for kind in kinds]:
             try:
                 _File(self, model, file).provide()
             except DownloadError as error:
-                failures.append(error)
+                failures[file] = error
         if len(failures) == 1:
-            raise failures[0]
+            raise next(iter(failures.values()))
         if failures:
-            message = "; and ".join(error.message for error in failures)
-            raise DownloadError(message, where=model.name, remedy="; ".join(error.remedy for error in failures))
+            message = "; ".join(error.message for error in failures.values())
+            remedy = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
+            if not any((model.folder / file.name).exists() for file in failures):
+                wanted = ", ".join(f"{file.name} ({file.expected_size})" for file in failures)
+                remedy = f"put the files by hand into {model.folder}: {wanted}; and run again"
+            raise DownloadError(message, where=model.name, remedy=remedy)
         return model
 
 
@@ -168,7 +172,7 @@ class _File:
                 message = f"{self.path} is missing from the package"
                 raise DownloadError(message, where=self.model.name, remedy="install camcompat again")
             elif self.run.offline:
-                raise self._error(f"{self.file.name} is not there, and the network is not to be used")
+                raise self._error(f"{self.file.name} is not there, and this is offline")
             else:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._download()

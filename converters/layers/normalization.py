@@ -37,10 +37,10 @@ def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     fused = view.blob_count is not None and view.blob_count >= 5
     if not stored:
         return _by_batch(ops, x, p.eps)
-    factor = float(view.array(2, (1,), "factor")[0])
-    scale = 0.0 if factor == 0 else 1.0 / factor
     images = x if len(x.shape) > 1 else ops.unsqueeze(x, 1)
     mean, variance = (view.array(i, (channels,), name) for i, name in enumerate(("running_mean", "running_var")))
+    factor = float(view.array(2, (1,), "factor")[0])
+    scale = 0.0 if factor == 0 else 1.0 / factor
     y = ops.batch_norm(
         images,
         ops.const(mean * np.float32(scale), "running_mean", learned=True),

@@ -38,7 +38,7 @@ class Recorder:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.layer = ""
-        self.layer_type = ""
+        self.index = -1
         self._fresh = 0
 
     def input(self, name: str, shape: Shape) -> Value:
@@ -63,7 +63,7 @@ class Recorder:
         attrs: dict[str, Any] | None = None,
     ) -> tuple[Value, ...]:
         """Append one node whose results have the given shapes and dtypes."""
-        node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.layer_type)
+        node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.index)
         node.outputs = tuple(Value("", shape, dtype, node, layer=self.layer) for shape, dtype in results)
         self.graph.nodes.append(node)
         return node.outputs

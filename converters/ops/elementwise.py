@@ -71,6 +71,10 @@ class Elementwise(Recorder):
         """To float32, float64, int64 (towards zero) or bool."""
         return x if x.dtype == dtype else self.one("cast", [x], x.shape, dtype, to=dtype)
 
+    def round_to_float32(self, x: Value) -> Value:
+        """x as Caffe holds it: where a rounding decides which pixel is meant, wider arithmetic must not differ."""
+        return self.unary("round_to_float32", x)
+
     def logical_not(self, x: Value) -> Value:
         return self.unary("logical_not", x)
 
@@ -157,7 +161,7 @@ class Elementwise(Recorder):
     # Matrix products.
 
     def linear(self, x: Value, weight: Value, bias: Value | None = None) -> Value:
-        """x · weightᵀ + bias; x (M, K), weight (O, K), bias (O,). See `lower.mark_logits` for its one attribute."""
+        """x · weightᵀ + bias; x (M, K), weight (O, K), bias (O,). See `lowering.mark_logits` for its one attribute."""
         if not same(x.shape[1], weight.shape[1]):
             raise ShapeMismatch(f"{x.shape[1]} features meet weights for {weight.shape[1]}")
         return self.one("linear", [x, weight, bias], (x.shape[0], weight.shape[0]))

@@ -16,13 +16,15 @@ class Selection(Recorder):
         self.bind(symbol, result, 0)
         return result
 
-    def nms(self, boxes: Value, scores: Value, *, iou_threshold: float) -> Value:
+    def nms(self, boxes: Value, scores: Value, *, iou_threshold: float, eta: float = 1.0) -> Value:
         """Greedy non-maximum suppression: boxes (B, P, 4) [x1 y1 x2 y2], scores (B, P) → kept (B, P) bool.
 
         In the order of falling score (the earlier of equals first) a box is dropped if its intersection over union with
-        a kept one exceeds the threshold. Boxes are plain intervals (no +1). A score of −inf is never kept.
+        a kept one exceeds the threshold. Boxes are plain intervals (no +1) with x1 ≤ x2 and y1 ≤ y2. A score of −inf is
+        never kept. Each kept box multiplies a threshold above 0.5 by `eta`.
         """
-        return self.one("nms", [boxes, scores], scores.shape, "bool", iou_threshold=iou_threshold)
+        attrs = {"iou_threshold": iou_threshold, "eta": eta if iou_threshold > 0.5 else 1.0}
+        return self.one("nms", [boxes, scores], scores.shape, "bool", **attrs)
 
     def roi_max_pool(self, x: Value, rois: Value, *, pooled: tuple[int, int], spatial_scale: float) -> Value:
         """Fast R-CNN's pooling: rois (R, 5) [batch x1 y1 x2 y2] → (R, C, *pooled); an empty bin is 0."""

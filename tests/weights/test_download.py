@@ -20,7 +20,6 @@ from prototxt.errors import DownloadError, WeightsError
 from weights.catalog import RemoteFile
 from weights.download import download, download_all
 
-
 PROTOTXT = b'name: "net"\ninput: "data"\n'
 
 
@@ -246,6 +245,17 @@ def test_one_failing_file_does_not_keep_the_others_away(server: FileServer, tmp_
     with pytest.raises(DownloadError, match=r"deploy\.prototxt could not be downloaded"):
         download(model, home=tmp_path, policy=FAST)
     assert folder(tmp_path) == {"net.caffemodel"}
+
+
+def test_several_missing_files_are_told_in_one_line(tmp_path: Path) -> None:
+    files = (RemoteFile("prototxt", "deploy.prototxt", size=26), weights_at(min_size=1000))
+    with pytest.raises(DownloadError) as caught:
+        download(model_of(*files), home=tmp_path, offline=True)
+    assert str(caught.value) == (
+        "net: deploy.prototxt is not there, and this is offline; net.caffemodel is not there, and this is offline; "
+        f"put the files by hand into {tmp_path / 'net'}: deploy.prototxt (26 bytes), "
+        "net.caffemodel (at least 1,000 bytes); and run again"
+    )
 
 
 class Terminal(io.StringIO):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -159,11 +160,8 @@ def test_two_at_once_do_not_disturb_each_other(server: FileServer, tmp_path: Pat
         plain(DATA)(request)
 
     file = weights_at(server.serve("/a", meet), hashes=SHA256)
-    threads = [threading.Thread(target=fetch, args=(tmp_path, file)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(fetch, tmp_path, file) for _ in range(2)]
+        assert [one.result().read_bytes() == DATA for one in running] == [True, True]
     assert len(server.asked) == 2
-    assert (tmp_path / "net/net.caffemodel").read_bytes() == DATA
     assert folder(tmp_path) == {"net.caffemodel"}

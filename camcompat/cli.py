@@ -1,0 +1,243 @@
+"""The `camcompat` command: a thin shell over the library."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prototxt.errors import CamcompatError
+
+__all__ = ["main"]
+
+CAM_MODELS = (
+    "googlenet-cam-imagenet",
+    "vgg16-cam-imagenet",
+    "googlenet-cam-places205",
+    "alexnetplus-cam-imagenet",
+    "alexnetplus-cam-places205",
+    "shapes-cam",
+)
+
+
+class Shell(click.Group):
+    """Turns errors that a user can cause into one line and exit status 1; a traceback only with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CamcompatError as error:
+            _fail(ctx, str(error), error)
+        except ImportError as error:
+            if error.name is None or error.name.split(".")[0] in {"camcompat", "converters", "prototxt", "weights"}:
+                raise
+            _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[torch]"', error)
+        except (OSError, MemoryError) as error:
+            _fail(ctx, f"{type(error).__name__}: {error}", error)
+
+
+def _fail(ctx: click.Context, text: str, error: BaseException) -> None:
+    if ctx.params.get("debug"):
+        raise error
+    click.echo(f"camcompat: {text}", err=True)
+    sys.exit(1)
+
+
+@click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="camcompat")
+def main(debug: bool) -> None:
+    """Original Caffe networks as ONNX and PyTorch, and class activation maps on them with onnxruntime."""
+    warnings.showwarning = _note
+
+
+def _note(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+    click.echo(f"note: {message}", err=True)
+
+
+def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for value in values:
+        name, _, dims = value.rpartition("=")
+        try:
+            shapes[name] = tuple(int(dim) for dim in dims.replace("x", ",").split(","))
+        except ValueError:
+            shapes[name] = ()
+        if not name or min(shapes[name], default=0) < 1:
+            raise click.BadParameter(f"{value!r} is not of the form NAME=1,3,224,224")
+    return shapes
+
+
+def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    from converters.plugin import load_plugin
+
+    for value in values:
+        load_plugin(value)
+    return values
+
+
+shape_option = click.option(
+    "--input-shape", "input_shapes", multiple=True, callback=_shape, metavar="NAME=N,C,H,W",
+    help="Another input size than the prototxt declares (repeatable).",
+)  # fmt: skip
+plugin_option = click.option(
+    "--plugin", multiple=True, callback=_plugins, is_eager=True, metavar="FILE",
+    help="A Python file that registers layers of your own (repeatable).",
+)  # fmt: skip
+keep_going_option = click.option(
+    "--keep-going", is_flag=True, help="Report what fails in the final table and exit with 0."
+)
+cam_option = click.option("--cam-models", is_flag=True, help="The five published CAM models and the embedded one.")
+
+
+def _named(names: Sequence[str], cam_models: bool, verb: str) -> tuple[str, ...]:
+    chosen = (*names, *(CAM_MODELS if cam_models else ()))
+    if not chosen:
+        raise click.UsageError(f"name what to {verb}, or give --cam-models; `camcompat list` shows the names")
+    return chosen
+
+
+@main.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_(as_json: bool) -> None:
+    """The catalogue: which models are known, which are here."""
+    from camcompat.tables import print_catalogue
+
+    print_catalogue(as_json)
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@cam_option
+@keep_going_option
+@click.option("--force", is_flag=True, help="Fetch again what is there.")
+@click.option("--offline", is_flag=True, help="Only check what is there.")
+def download(names: Sequence[str], cam_models: bool, keep_going: bool, force: bool, offline: bool) -> None:
+    """Fetch models of the catalogue and verify them; exit status 1 if one cannot be had."""
+    from camcompat.conversion import check_structure
+    from camcompat.tables import print_outcomes
+    from weights.catalog import find
+    from weights.download import download_all
+
+    def check(path: Path) -> None:
+        check_structure(path, find(path.parent.name))
+
+    outcomes = download_all(_named(names, cam_models, "download"), force=force, offline=offline, check=check)
+    print_outcomes(outcomes)
+    if not keep_going and not all(outcome.ok for outcome in outcomes):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("sources", nargs=-1, metavar="(NAME... | PROTOTXT CAFFEMODEL)")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the results [the model's own, or .].")
+@click.option("--name", help="The files' name [the caffemodel's].")
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(["onnx", "torch"]), help="Default: both (repeatable)."
+)
+@click.option("--output", "outputs", multiple=True, metavar="BLOB", help="Return these blobs instead (repeatable).")
+@click.option("--cam/--no-cam", default=None, help="Class activation maps in the ONNX file [where there is a head].")
+@click.option("--top-k", default=5, show_default=True, help="Default number of maps.")
+@shape_option
+@plugin_option
+@cam_option
+@keep_going_option
+def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_going: bool, **options: Any) -> None:
+    """Convert to ONNX and PyTorch, and check that onnxruntime, torch and NumPy agree."""
+    from camcompat.conversion import FORMATS, convert, convert_model
+    from camcompat.tables import artefact_line
+    from weights.catalog import find
+
+    options.pop("plugin")
+    options["formats"] = options["formats"] or FORMATS
+    options["outputs"] = options["outputs"] or None
+    if options["name"] is None:
+        del options["name"]
+    jobs: list[tuple[str, Callable[[], Any]]] = []
+    pair = _as_files(sources)
+    if pair:
+        jobs.append((pair[1], lambda: convert(*pair, out or ".", **options)))
+    else:
+        for source in _named(sources, cam_models, "convert"):
+            jobs.append((source, lambda source=source: convert_model(find(source), out, **options)))
+    failed = 0
+    for _, job in jobs:
+        try:
+            for artefact in job():
+                click.echo(artefact_line(artefact))
+        except CamcompatError as error:
+            if len(jobs) == 1 and not keep_going:
+                raise
+            failed += 1
+            click.echo(f"{error}", err=True)
+    if failed and not keep_going:
+        sys.exit(1)
+
+
+def _as_files(sources: Sequence[str]) -> tuple[str, str] | None:
+    """Prototxt and caffemodel, if that is what was given, in this order; None for catalogue names."""
+    weight_suffixes = (".caffemodel", ".h5", ".binaryproto")
+    looks = [Path(s).exists() or Path(s).suffix in (".prototxt", ".pbtxt", *weight_suffixes) for s in sources]
+    if not any(looks):
+        return None
+    if len(sources) != 2:
+        raise click.UsageError("give a prototxt and a caffemodel, or names of the catalogue")
+    first, second = sources
+    return (second, first) if Path(first).suffix in weight_suffixes else (first, second)
+
+
+@main.command()
+@click.argument("sources", nargs=-1, metavar="(NAME | PROTOTXT [CAFFEMODEL])", required=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@shape_option
+@plugin_option
+def inspect(sources: Sequence[str], as_json: bool, input_shapes: dict[str, tuple[int, ...]], plugin: Any) -> None:
+    """One row per layer: type, shape, parameters, multiply-adds; what is not supported."""
+    from camcompat.inspection import inspect
+    from camcompat.tables import print_inspection
+    from weights.catalog import find
+
+    if len(sources) > 2:
+        raise click.UsageError("give one model's name, or a prototxt and perhaps a caffemodel")
+    files: Sequence[str | Path] = sources
+    if len(sources) == 1 and not Path(sources[0]).exists() and not Path(sources[0]).suffix == ".prototxt":
+        model = find(sources[0])
+        kinds = ["prototxt"] + (["caffemodel"] if model.present("caffemodel") else [])
+        files = [model.path(kind) for kind in kinds]
+    elif len(sources) == 2:
+        files = _as_files(sources) or sources
+    print_inspection(inspect(*files, input_shapes=input_shapes), as_json)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", default=5, show_default=True, help="How many classes.")
+@click.option("--class", "classes", multiple=True, help="Maps of this class instead, by label or index (repeatable).")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Picture, or folder for pictures [IMAGE-cam.png].")
+def cam(model: str, images: Sequence[Path], top: int, classes: Sequence[str], out: Path | None) -> None:
+    """Class activation maps of pictures: prints scores, writes overlays."""
+    import camcompat
+    from camcompat.tables import print_result
+
+    network = camcompat.load(model)
+    wanted = [int(entry) if entry.isdigit() else entry for entry in classes] or None
+    for image in images:
+        result = network(image, top=top, classes=wanted)
+        target = _picture(image, out, len(images) > 1)
+        result.save(target)
+        print_result(image, result, target)
+
+
+def _picture(image: Path, out: Path | None, several: bool) -> Path:
+    name = f"{image.stem}-cam.png"
+    if out is None:
+        return Path(name)
+    if several or out.is_dir() or not out.suffix:
+        out.mkdir(parents=True, exist_ok=True)
+        return out / name
+    return out

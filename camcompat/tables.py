@@ -1,0 +1,102 @@
+"""What the command line prints: tables on a terminal or a pipe, JSON where asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from camcompat.cam import Result
+    from camcompat.conversion import Artefact
+    from camcompat.inspection import Inspection
+    from weights.download import Outcome
+
+__all__ = ["artefact_line", "print_catalogue", "print_inspection", "print_outcomes", "print_result"]
+
+
+def _print(table: Table) -> None:
+    """As wide as the terminal; in a pipe, as wide as the text, so that nothing is cut off."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(120, Console(width=10_000).measure(table).maximum))
+    console.print(table)
+
+
+def print_catalogue(as_json: bool) -> None:
+    """Every model of the catalogue."""
+    from weights.catalog import catalog
+
+    models = list(catalog().values())
+    if as_json:
+        keys = ("name", "title", "source", "licence", "citation", "paper", "cam")
+        entries = [{**{key: getattr(m, key) for key in keys}, "present": m.present(), "folder": str(m.folder)} for m in models]
+        click.echo(json.dumps(entries, indent=1))
+        return
+    table = Table("name", "what", "CAM", "here", "licence", box=None, pad_edge=False)
+    for m in models:
+        table.add_row(m.name, m.title, "yes" if m.cam else "", "yes" if m.present() else "", m.licence)
+    _print(table)
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """What became of each download, with the remedy where it failed."""
+    for outcome in outcomes:
+        mark = click.style("ok    ", fg="green") if outcome.ok else click.style("FAILED", fg="red")
+        click.echo(f"{mark} {outcome.name}: {outcome.detail}")
+        if outcome.remedy:
+            click.echo(f"       {outcome.remedy}")
+    good = sum(outcome.ok for outcome in outcomes)
+    click.echo(f"{good} of {len(outcomes)} models are here")
+
+
+def artefact_line(artefact: Artefact) -> str:
+    """One line per file written."""
+    return f"{artefact.path}  {artefact.size / 1e6:.1f} MB  {artefact.what}  ({artefact.proof})"
+
+
+def _shape(shapes: Sequence[Sequence[int | str]]) -> str:
+    return "  ".join("x".join(map(str, shape)) or "scalar" for shape in shapes)
+
+
+def print_inspection(net: Inspection, as_json: bool) -> None:
+    """Layers, totals, and what is not supported."""
+    if as_json:
+        click.echo(json.dumps(net.as_dict(), indent=1))
+        return
+    table = Table("layer", "type", "output", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_column("multiply-adds", justify="right")
+    for row in net.rows:
+        kind = f"{row.type} [{row.variant}]" if row.variant else row.type
+        kind = f"{kind}  NOT SUPPORTED" if row.error else kind
+        table.add_row(_text(row.name), _text(kind), _shape(row.shape), *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds)))
+    table.add_section()
+    table.add_row("total", "", "", f"{net.parameters:,}", f"{net.multiply_adds:,}")
+    _print(table)
+    click.echo(f"\ninputs   {', '.join(f'{name} {_shape([shape])}' for name, shape in net.inputs.items())}")
+    click.echo(f"outputs  {', '.join(net.outputs)}")
+    click.echo(f"batch    {net.batch}")
+    click.echo(f"CAM      {net.cam or 'no head found'}")
+    for note in net.notes:
+        click.echo(f"note: {note}")
+    for row in net.unsupported:
+        click.echo(f"not supported: {row.error}")
+
+
+def _text(text: str) -> str:
+    """Text as it is: rich would read [..] as markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def print_result(image: Path, result: Result, saved: Path) -> None:
+    """A picture's classes, and where its maps were drawn."""
+    click.echo(f"{image} -> {saved}")
+    click.echo(result.table())

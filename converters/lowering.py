@@ -1,0 +1,263 @@
+"""From a Caffe net and its blobs to the graph of primitives."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prototxt import Layer, Net
+from prototxt.errors import CamcompatError, ConversionError, WeightsError
+
+from .blobs import BlobSource, FileBlobs
+from .dims import Shape, Sym, SymbolicError
+from .graph import Graph, Symbol, Value
+from .ops import Ops, ShapeMismatch
+from .params import unread
+from .registry import find_layer, nearest
+from .view import LayerView
+
+__all__ = ["CamcompatWarning", "Lowered", "lower"]
+
+
+class CamcompatWarning(UserWarning):
+    """Something in the file was not used: a field, a layer's weights."""
+
+
+@dataclass
+class Lowered:
+    """A lowered net.
+
+    Attributes:
+        graph: the primitives.
+        net: the net they came from.
+        notes: what was not used, one line each.
+        static: why the batch axis is fixed; "" where it is symbolic.
+        variants: layer index → which of several layers of its type name it is.
+        parameters: layer index → how many learned numbers it has (shared ones count where they first occur).
+        errors: layer index → why it could not be lowered (only where `lower` was told to be tolerant).
+    """
+
+    graph: Graph
+    net: Net
+    notes: list[str] = field(default_factory=list)
+    static: str = ""
+    variants: dict[int, str] = field(default_factory=dict)
+    parameters: dict[int, int] = field(default_factory=dict)
+    errors: dict[int, CamcompatError] = field(default_factory=dict)
+
+    def warn(self) -> None:
+        """Say every note as a `CamcompatWarning`."""
+        for note in self.notes:
+            warnings.warn(note, CamcompatWarning, stacklevel=3)
+
+
+def lower(net: Net, blobs: BlobSource, *, symbolic_batch: bool = True, tolerant: bool = False) -> Lowered:
+    """Lower a net, with a symbolic batch axis where it allows one.
+
+    Args:
+        net: from `prototxt.load`.
+        blobs: where the weights come from.
+        symbolic_batch: False fixes every dimension at its declared value.
+        tolerant: keep an error of a layer in `Lowered.errors` and go on with what does not depend on it.
+
+    Raises:
+        ConversionError: an unsupported layer, or shapes and parameters that do not fit (with the layer's line).
+        WeightsError: blobs that are missing or have another shape.
+    """
+    reason = "asked for" if not symbolic_batch else ""
+    for symbols in _attempts(net) if symbolic_batch else []:
+        try:
+            return _Lowering(net, blobs, symbols, tolerant).run(reason)
+        except _NeedsStatic as error:
+            reason = reason or str(error)
+    return _Lowering(net, blobs, {}, tolerant).run(reason)
+
+
+class _NeedsStatic(Exception):
+    """A layer needs a size that is only known as a symbol."""
+
+
+def _attempts(net: Net) -> list[dict[str, str]]:
+    """Which inputs get which symbol for axis 0: all, then each group of equal declared sizes alone."""
+    groups: dict[int, list[str]] = {}
+    for name, shape in net.inputs.items():
+        if shape:
+            groups.setdefault(shape[0], []).append(name)
+    named = [(names, "N" if i == 0 else f"N_{names[0]}") for i, names in enumerate(groups.values())]
+    every = {name: symbol for names, symbol in named for name in names}
+    single = [{name: symbol for name in names} for names, symbol in named] if len(named) > 1 else []
+    return ([every] if every else []) + single
+
+
+class _Lowering:
+    """One pass over the layers."""
+
+    def __init__(self, net: Net, blobs: BlobSource, symbols: dict[str, str], tolerant: bool) -> None:
+        self.net, self.blobs, self.symbols, self.tolerant = net, blobs, symbols, tolerant
+        self.graph = Graph(net.name)
+        self.ops = Ops(self.graph)
+        self.shared: dict[str, Value] = {}
+        self.owners = _last_owners(net, blobs)
+        self.result = Lowered(self.graph, net)
+
+    def run(self, reason: str) -> Lowered:
+        self._inputs()
+        for index, layer in enumerate(self.net.layers):
+            if layer.type == "Input" or any(name not in self.graph.blobs for name in layer.bottoms):
+                continue  # (a missing bottom: tolerant, and an earlier layer failed)
+            try:
+                self._layer(index, layer)
+            except CamcompatError as error:
+                if not self.tolerant:
+                    raise
+                self.result.errors[index] = error
+        for name in self.net.outputs:
+            if name in self.graph.blobs and self.graph.blobs[name] not in self.graph.inputs:  # an input that nobody reads is no result
+                self.graph.outputs[name] = self.graph.blobs[name]
+        mark_logits(self.graph)
+        self.result.static = reason
+        self.result.notes += _file_notes(self.net, self.blobs)
+        return self.result
+
+    def _inputs(self) -> None:
+        for name, declared in self.net.inputs.items():
+            shape: Shape = tuple(declared)
+            symbol = self.symbols.get(name)
+            if symbol:
+                shape = (Sym.of(symbol), *declared[1:])
+            value = self.ops.input(name, shape)
+            if symbol and symbol not in self.graph.symbols:
+                self.graph.symbols[symbol] = Symbol(value, 0, declared[0])
+            self.graph.blobs[name] = value
+
+    def _layer(self, index: int, layer: Layer) -> None:
+        entry = find_layer(_type_of(layer))
+        if entry is None:
+            raise _unsupported(layer)
+        for what, names, (least, most) in (("bottom", layer.bottoms, entry.bottoms), ("top", layer.tops, entry.tops)):
+            if len(names) < least or (most is not None and len(names) > most):
+                span = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+                raise ConversionError(f"it has {len(names)} {what}(s); {layer.type} takes {span}", where=layer.where)
+        self.ops.layer, self.ops.index = layer.name or f"{layer.type}{index}", index
+        view = LayerView(layer, self.ops, self._fetcher(layer), self.blobs.count(layer))
+        tops = self._call(entry.function, view, [self.graph.blobs[name] for name in layer.bottoms])
+        if len(tops) != len(layer.tops):
+            raise view.error(f"{len(layer.tops)} tops are declared, and it makes {len(tops)}")
+        for name, value in zip(layer.tops, tops):
+            self.graph.blobs[name] = value
+            if value.producer is not None and not value.name:
+                value.name = name
+        self._notes(index, layer, view)
+
+    def _call(self, function: object, view: LayerView, bottoms: list[Value]) -> list[Value]:
+        assert callable(function)
+        try:
+            result = function(self.ops, view, *bottoms)
+        except SymbolicError as error:
+            raise _NeedsStatic(f"{view.where}: {error}") from None
+        except CamcompatError:
+            raise
+        except (ShapeMismatch, ValueError, IndexError, AssertionError) as error:
+            shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in zip(view.bottoms, bottoms))
+            raise view.error(f"{error} (bottoms: {shapes or 'none'})", "check its parameters and the input shape") from error
+        if result is None:
+            return []
+        return list(result) if isinstance(result, Sequence) else [result]
+
+    def _fetcher(self, layer: Layer):  # type: ignore[no-untyped-def]
+        def fetch(index: int, shape: tuple[int, ...]) -> tuple[np.ndarray, Value | None]:
+            name = layer.param_names[index] if index < len(layer.param_names) else ""
+            if not name:
+                return self.blobs.get(layer, index, shape), None
+            if name not in self.shared:
+                owner, position = self.owners.get(name, (layer, index))
+                array = _refit(self.blobs, owner, position, shape, layer)
+                self.shared[name] = self.ops.const(array, f"shared.{name}", dtype="float32", learned=True)
+            value = self.shared[name]
+            if value.shape != shape:  # share_mode PERMISSIVE: as many numbers, in another shape
+                assert value.data is not None
+                return value.data.reshape(shape), None
+            return np.empty(0), value
+
+        return fetch
+
+    def _notes(self, index: int, layer: Layer, view: LayerView) -> None:
+        own = [blob for blob in view.blobs.values() if blob.layer == self.ops.layer and blob.data is not None]
+        self.result.parameters[index] = sum(blob.data.size for blob in own if blob.data is not None)
+        if view.variant:
+            self.result.variants[index] = view.variant
+        for name in unread(layer.message, view.reads):
+            self.result.notes.append(f"{layer.where}: {name} is set, and {layer.type} does not read it")
+
+
+DOUBLE_LIMIT = 1 << 23  # weights; beyond it their float64 copy costs more memory than the digits are worth
+
+
+def mark_logits(graph: Graph) -> None:
+    """Have a classifier that feeds a softmax accumulate in float64.
+
+    A softmax turns an absolute error of its logits into a relative one of the probabilities: at a logit of 200, one
+    float32 rounding (1.5e-5) already costs more than the parity that is promised. Costs nothing measurable.
+    """
+    for node in graph.nodes:
+        above = node.inputs[0].producer if node.op == "softmax" and node.inputs[0] else None
+        while above is not None and above.op == "reshape":
+            above = above.inputs[0].producer if above.inputs[0] else None
+        if above is not None and above.op == "linear" and above.inputs[1] is not None:
+            weight = above.inputs[1].data
+            if weight is not None and weight.size <= DOUBLE_LIMIT:
+                above.attrs["accumulate"] = "float64"
+
+
+def _refit(blobs: BlobSource, owner: Layer, position: int, shape: tuple[int, ...], layer: Layer) -> np.ndarray:
+    """A shared blob as the file's last user of it has it: Caffe copies layer by layer, so the last one stays."""
+    try:
+        return blobs.get(owner, position, shape)
+    except WeightsError:
+        if owner is layer:
+            raise
+        return blobs.get(layer, position, shape)
+
+
+def _last_owners(net: Net, blobs: BlobSource) -> dict[str, tuple[Layer, int]]:
+    owners: dict[str, tuple[Layer, int]] = {}
+    for layer in net.layers:
+        if blobs.count(layer) == 0:
+            continue
+        for index, name in enumerate(layer.param_names):
+            if name:
+                owners[name] = (layer, index)
+    return owners
+
+
+def _file_notes(net: Net, blobs: BlobSource) -> list[str]:
+    notes = [
+        f"{net.source}:{entry.line}: {entry.path} is unknown to Caffe and the forks read here; it is ignored"
+        for entry in net.unknown
+    ]
+    if isinstance(blobs, FileBlobs):
+        names = {layer.name for layer in net.layers}
+        unused = [name for name in blobs.blobs if name not in names]
+        if unused:
+            listed = ", ".join(unused[:5]) + (", …" if len(unused) > 5 else "")
+            notes.append(f"{blobs.source}: {len(unused)} layer(s) with weights are not in the net: {listed}")
+    return notes
+
+
+def _type_of(layer: Layer) -> str:
+    if layer.type != "Python":
+        return layer.type
+    p = layer.message.python_param
+    return f"Python:{p.module}.{p.layer}"
+
+
+def _unsupported(layer: Layer) -> ConversionError:
+    kind = _type_of(layer)
+    return ConversionError(
+        f'layer type "{kind}" is not supported',
+        where=layer.where,
+        remedy=f"{nearest(kind)}see docs/layers.md for what is, and CONTRIBUTING.md for how to register your own",
+    )

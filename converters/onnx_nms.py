@@ -1,0 +1,67 @@
+"""Non-maximum suppression whose threshold falls (SSD's `eta`): ONNX's own operator has no such thing, so a Loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from .graph import Node
+
+if TYPE_CHECKING:
+    from .onnx_writer import OnnxWriter
+
+__all__ = ["adaptive_nms"]
+
+
+def adaptive_nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
+    """`Ops.nms` with eta < 1: one candidate per turn, in the order of falling score, all rows together."""
+    boxes, scores = names
+    x = node.inputs[1]
+    assert x is not None
+    count = int(x.shape[1])  # type: ignore[arg-type]
+    best, order = w.fresh("best"), w.fresh("order")
+    w.add("TopK", [scores, w.integers([count])], [best, order], axis=1)
+    places = w.op("Unsqueeze", [order, w.integers([2])])
+    sorted_boxes = w.op("GatherElements", [boxes, w.op("Expand", [places, w.op("Shape", [boxes])])], axis=1)
+    rows = w.op("ReduceMax", [scores], axes=[1], keepdims=1)
+    nothing = w.op("Expand", [w.scalar(0.0), w.op("Shape", [scores])])
+    limit = w.op("Expand", [w.scalar(node.attrs["iou_threshold"]), w.op("Shape", [rows])])
+    body = _body(w, sorted_boxes, best, count, node.attrs["eta"])
+    kept, last = w.fresh("kept"), w.fresh("limit")
+    w.add("Loop", [w.integers([count], scalar=True), "", nothing, limit], [kept, last], body=body)
+    back = w.op("ScatterElements", [nothing, order, kept], axis=1)
+    return w.emit(node, "Cast", [back], to=w.element_type("bool"))
+
+
+def _body(w: OnnxWriter, boxes: str, best: str, count: int, eta: float) -> object:
+    """The subgraph: (turn, condition, kept (B, P), limit (B, 1)) → (condition, kept, limit)."""
+    first, second, third = (w.integers([i]) for i in (0, 2, 4))
+    axis, ahead = w.integers([2]), w.integers([1])
+    low, high = (w.op("Slice", [boxes, a, b, axis]) for a, b in ((first, second), (second, third)))
+    area = w.op("ReduceProd", [w.op("Sub", [high, low])], axes=[2], keepdims=0)
+    ranks = w.integers(list(range(count)))
+    half, one, lowest = w.scalar(0.5), w.scalar(1.0), w.scalar(float(np.finfo(np.float32).min))
+    turn, go, kept, limit = (w.fresh(name) for name in ("turn", "go", "kept_so_far", "limit_so_far"))
+    outer, w.nodes = w.nodes, []
+
+    def here(x: str) -> str:
+        return w.op("Unsqueeze", [w.op("Gather", [x, turn], axis=1), ahead])
+
+    sides = w.op("Sub", [w.op("Min", [high, here(high)]), w.op("Max", [low, here(low)])])
+    inner = w.op("ReduceProd", [w.op("Relu", [sides])], axes=[2], keepdims=0)
+    union = w.op("Sub", [w.op("Add", [here(area), area]), inner])
+    rivals = w.op("And", [w.op("Greater", [w.op("Div", [inner, union]), limit]), w.op("Greater", [kept, half])])
+    beaten = w.op("ReduceMax", [w.op("Cast", [rivals], to=TensorProto.FLOAT)], axes=[1], keepdims=1)
+    alive = w.op("Greater", [here(best), lowest])
+    free = w.op("And", [alive, w.op("Less", [beaten, half])])
+    kept_now = w.op("Where", [w.op("And", [w.op("Equal", [ranks, turn]), free]), one, kept])
+    shrinks = w.op("And", [free, w.op("Greater", [limit, half])])
+    limit_now = w.op("Where", [shrinks, w.op("Mul", [limit, w.scalar(eta)]), limit])
+    go_on = w.op("Identity", [go])
+    nodes, w.nodes = w.nodes, outer
+    values = [(turn, TensorProto.INT64, ()), (go, TensorProto.BOOL, ()), (kept, 1, None), (limit, 1, None)]
+    results = [(go_on, TensorProto.BOOL, ()), (kept_now, 1, None), (limit_now, 1, None)]
+    inputs, outputs = ([helper.make_tensor_value_info(*value) for value in group] for group in (values, results))
+    return helper.make_graph(nodes, f"{w.layer}/turn", inputs, outputs)
