@@ -149,19 +149,22 @@ def scatter_zeros(values: Array, indices: Array, *, length: int) -> Array:
 
 def nms(boxes: Array, scores: Array, *, iou_threshold: float, eta: float) -> Array:
     order = np.argsort(-scores, axis=1, kind="stable")
-    kept = np.take_along_axis(scores, order, 1) > -np.inf  # in falling order, so far: what may be kept at all
-    # Decided in float32, as Caffe does it.
+    alive = np.take_along_axis(scores, order, 1) > -np.inf
+    # Decided in float32, as Caffe does it; all rows at once, or 80 classes would take minutes.
     boxes = np.take_along_axis(boxes, order[..., None], 1).astype(np.float32)
     limit = np.full(len(boxes), np.float32(iou_threshold))
+    kept, count = np.zeros_like(alive), np.zeros(len(boxes), int)
+    chosen = np.zeros_like(boxes)  # what is kept so far, row by row; a box of no size overlaps nothing
     for i in range(boxes.shape[1]):
-        rows = np.flatnonzero(kept[:, i])  # all rows at once: row after row would be a hundred times slower
+        rows = np.flatnonzero(alive[:, i])
         if not rows.size:
             break
-        overlap = _iou(boxes[rows, i, None], boxes[rows, :i])
-        rivals = ((overlap > limit[rows, None]) & kept[rows, :i]).any(axis=1)
-        kept[rows[rivals], i] = False
-        shrunk = rows[~rivals & (limit[rows] > 0.5)]
-        limit[shrunk] *= np.float32(eta)
+        overlap = _iou(boxes[rows, i, None], chosen[rows, : count.max()])
+        free = rows[(overlap <= limit[rows, None]).all(axis=1)]
+        kept[free, i] = True
+        chosen[free, count[free]] = boxes[free, i]
+        count[free] += 1
+        limit[free] *= np.where(limit[free] > 0.5, np.float32(eta), np.float32(1))
     result = np.empty_like(kept)
     np.put_along_axis(result, order, kept, 1)
     return result

@@ -21,24 +21,26 @@ class DoubleLinear(nn.Linear):
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, eta: float) -> Tensor:
     """Greedy non-maximum suppression: boxes (B, P, 4), scores (B, P) -> kept (B, P) bool; -inf is never kept."""
     order = torch.argsort(scores, dim=1, descending=True, stable=True)
-    kept = scores.gather(1, order) > float("-inf")
+    alive = scores.gather(1, order) > float("-inf")
     # Decided in float32, as Caffe does it; all rows at once.
     corners = boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
-    area = (corners[..., 2:] - corners[..., :2]).prod(dim=2)
     limit = torch.full((len(boxes),), iou_threshold, dtype=torch.float32, device=boxes.device)
+    kept, count = torch.zeros_like(alive), torch.zeros_like(alive[:, 0], dtype=torch.long)
+    chosen = torch.zeros_like(corners)  # what is kept so far, row by row; a box of no size overlaps nothing
     for i in range(boxes.shape[1]):
-        rows = kept[:, i].nonzero()[:, 0]
+        rows = alive[:, i].nonzero()[:, 0]
         if len(rows) == 0:
             break
-        box, before = corners[rows, i, None], corners[rows, :i]
-        low, high = torch.maximum(box[..., :2], before[..., :2]), torch.minimum(box[..., 2:], before[..., 2:])
+        box, rivals = corners[rows, i, None], chosen[rows, : int(count.max())]
+        low, high = torch.maximum(box[..., :2], rivals[..., :2]), torch.minimum(box[..., 2:], rivals[..., 2:])
         inner = (high - low).clamp(min=0).prod(dim=2)
-        union = area[rows, i, None] + area[rows, :i] - inner
-        rivals = (inner > 0) & (inner / union > limit[rows, None]) & kept[rows, :i]
-        free = ~rivals.any(dim=1)
-        kept[rows, i] = free
-        shrunk = rows[free & (limit[rows] > 0.5)]
-        limit[shrunk] *= eta
+        area, other = ((x[..., 2:] - x[..., :2]).prod(dim=2) for x in (box, rivals))
+        beaten = (inner > 0) & (inner / (area + other - inner) > limit[rows, None])
+        free = rows[~beaten.any(dim=1)]
+        kept[free, i] = True
+        chosen[free, count[free]] = corners[free, i]
+        count[free] += 1
+        limit[free] = torch.where(limit[free] > 0.5, limit[free] * eta, limit[free])
     return torch.zeros_like(kept).scatter(1, order, kept)
 
 

@@ -1,0 +1,58 @@
+"""What a net inside a caffemodel holds beyond the schema: fields of forks, told by number, and enum values of forks.
+
+Protobuf keeps such fields aside without a word. A dropped enum value would leave Caffe's default in its place: a fork's
+pooling method would be read as MAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prototxt.entry import place
+from prototxt.errors import PrototxtError
+from prototxt.text import Unknown
+
+__all__ = ["unknown_fields"]
+
+# Enums that have no say in what a layer computes in phase TEST.
+_IRRELEVANT = {"backend", "engine", "norm", "normalization", "phase", "share_mode", "variance_norm"}
+
+
+def unknown_fields(net: Any, source: str) -> tuple[Unknown, ...]:
+    """Every field of a NetParameter that the schema lacks.
+
+    Raises:
+        PrototxtError: an enum has a value that the schema lacks.
+    """
+    found = [Unknown(path, None, None, text) for path, text in _unknown(net, "", "", source, ("layer", "layers"))]
+    for index, layer in enumerate(net.layers or net.layer):
+        kind = layer.type if isinstance(layer.type, str) else "of Caffe's old format"
+        where = place(source, None, layer.name, kind)
+        found += [Unknown(path, None, None, text, index) for path, text in _unknown(layer, "", "", where, ("blobs",))]
+    return tuple(found)
+
+
+def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(path, value) of each unknown field of a message and of those inside it."""
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    known = {field.number: field for field in message.DESCRIPTOR.fields}
+    for entry in UnknownFieldSet(message):
+        field = known.get(entry.field_number)
+        if field is None or field.enum_type is None:
+            yield f"{path}field {entry.field_number}", _text(entry.data)
+        elif field.name not in _IRRELEVANT and (name or field.name != "type"):  # V1's type: the upgrade refuses it
+            text = f"{path}{field.name} is {entry.data}, a value that only a fork knows"
+            raise PrototxtError(text, where=where, remedy="give the prototxt of the net as well")
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None or descriptor.name in skip:
+            continue
+        for each in value if hasattr(value, "__len__") else (value,):
+            yield from _unknown(each, f"{path}{descriptor.name}.", descriptor.name, where, ("blobs",))
+
+
+def _text(data: Any) -> str:
+    if isinstance(data, int):
+        return str(data)
+    return f"{len(data)} bytes" if isinstance(data, bytes) else "a group"

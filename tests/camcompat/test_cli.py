@@ -1,0 +1,263 @@
+"""The command line: what it prints and writes, and one line with a remedy for every kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import numpy as np
+import pytest
+
+import prototxt
+import weights
+from camcompat.cli import CAM_MODELS, main
+from weights.catalog import find
+
+Run = Callable[..., click.testing.Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder, offline."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAMCOMPAT_HOME", str(tmp_path / "models"))
+    monkeypatch.setenv("CAMCOMPAT_OFFLINE", "1")
+    return lambda *words: click.testing.CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def files(tmp_path: Path, run: Run) -> tuple[Path, Path]:
+    """A prototxt and its caffemodel in the user's folder."""
+    model = find("shapes-cam")
+    shutil.copy(model.path("prototxt"), tmp_path / "deploy.prototxt")
+    shutil.copy(model.path("caffemodel"), tmp_path / "net.caffemodel")
+    return Path("deploy.prototxt"), Path("net.caffemodel")
+
+
+def refused(result: click.testing.Result, *parts: str) -> None:
+    """Exit status 1, one line of error that holds all parts, and no traceback."""
+    assert result.exit_code == 1, result.output
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("note: ")]
+    assert len(errors) == 1, result.stderr
+    for part in parts:
+        assert part in errors[0], errors[0]
+
+
+def test_convert_writes_and_proves(run: Run, files: tuple[Path, Path]) -> None:
+    result = run("convert", *files, "--out", "out")
+    assert result.exit_code == 0, result.output
+    assert sorted(os.listdir("out")) == ["net.onnx", "net.py", "net.safetensors"]
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert "onnxruntime = numpy within" in lines[0]
+    assert "torch = numpy within" in lines[1]
+
+
+def test_convert_takes_the_two_files_in_either_order(run: Run, files: tuple[Path, Path]) -> None:
+    assert run("convert", *reversed(files), "--format", "onnx").exit_code == 0
+    assert "net.onnx" in os.listdir()
+
+
+def test_convert_of_a_catalogue_name_goes_to_its_folder(run: Run) -> None:
+    assert run("convert", "shapes-cam", "--format", "onnx").exit_code == 0
+    assert os.listdir("models/shapes-cam") == ["shapes-cam.onnx"]
+
+
+def test_convert_options(run: Run, files: tuple[Path, Path]) -> None:
+    import onnxruntime
+
+    options = ("--output", "conv1", "--input-shape", "data=1,3,64,80", "--name", "small", "--format", "onnx")
+    result = run("convert", *files, *options)
+    assert result.exit_code == 0, result.output
+    session = onnxruntime.InferenceSession("small.onnx")
+    assert session.get_inputs()[0].shape == ["N", 3, 64, 80]
+    assert [x.name for x in session.get_outputs()] == ["conv1"]
+
+
+def test_inspect(run: Run, files: tuple[Path, Path]) -> None:
+    text = run("inspect", *files).stdout
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    assert rows["conv2"] == ["conv2", "Convolution", "Nx64x24x24", "9,280", "5,308,416"]
+    assert rows["total"] == ["total", "99,184", "23,078,016"] or rows["total"][1] == "99,184"
+    assert "CAM" in text
+    data = json.loads(run("inspect", files[0], "--json").stdout)
+    assert data["parameters"] == 99184
+    assert data["batch"] == "N"
+
+
+def test_inspect_shows_what_is_not_supported_and_goes_on(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 3 dim: 4 dim: 4 }\n'
+        'layer { name: "x" type: "Convolutoin" bottom: "data" top: "x" }\n'
+        'layer { name: "y" type: "ReLU" bottom: "x" top: "y" }\n'
+        'layer { name: "z" type: "ReLU" bottom: "data" top: "z" }\n'
+    )
+    result = run("inspect", "a.prototxt")
+    assert result.exit_code == 0
+    assert 'a.prototxt:2: layer "x" (Convolutoin)' in result.stdout
+    assert 'did you mean "Convolution"' in result.stdout
+    assert "Nx3x4x4" in result.stdout
+
+
+def test_cam_writes_a_picture_per_image(run: Run) -> None:
+    run("convert", "shapes-cam", "--format", "onnx")
+    pictures = sorted((find("shapes-cam").folder / "pictures").glob("*.jpg"))
+    result = run("cam", "shapes-cam", *pictures, "--top", 2, "--out", "maps")
+    assert result.exit_code == 0, result.output
+    assert len(os.listdir("maps")) == len(pictures)
+    assert "heart" in result.stdout
+
+
+def test_cam_of_a_class_by_name(run: Run) -> None:
+    run("convert", "shapes-cam", "--format", "onnx")
+    picture = next((find("shapes-cam").folder / "pictures").glob("*.jpg"))
+    result = run("cam", "shapes-cam", picture, "--class", "ring", "--out", "ring.png")
+    assert result.exit_code == 0, result.output
+    assert "ring" in result.stdout
+    refused(run("cam", "shapes-cam", picture, "--class", "rink"), "rink")
+
+
+def test_list(run: Run) -> None:
+    text = run("list").stdout
+    entries = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
+    for name in (*CAM_MODELS, "open_nsfw", "bvlc_googlenet"):
+        assert name in text
+        assert entries[name]["licence"]
+        assert entries[name]["citation"]
+
+
+def test_download_is_strict_and_names_the_place(run: Run, tmp_path: Path) -> None:
+    result = run("download", "vgg16-cam-imagenet")
+    assert result.exit_code == 1
+    assert str(tmp_path / "models/vgg16-cam-imagenet") in result.stdout
+    assert "vgg16CAM_train_iter_90000.caffemodel" in result.stdout
+    assert "72,400,032" in result.stdout
+
+
+def test_make_download_and_convert_report_and_go_on(run: Run) -> None:
+    """What `make download convert` runs, without a network: everything is reported, the embedded net is converted."""
+    downloaded = run("download", "--cam-models", "--keep-going")
+    assert downloaded.exit_code == 0
+    assert "1 of 6 models are here" in downloaded.stdout
+    converted = run("convert", "--cam-models", "--keep-going", "--format", "onnx")
+    assert converted.exit_code == 0, converted.output
+    assert "shapes-cam.onnx" in converted.stdout
+    assert converted.stderr.count("not downloaded") == 5
+
+
+def test_files_put_by_hand_are_checked_against_the_net(run: Run, tmp_path: Path, shared: Path) -> None:
+    """The right prototxt with another net's weights of a plausible size is refused, with the layer."""
+    folder = tmp_path / "models" / "alexnetplus-cam-places205"
+    folder.mkdir(parents=True)
+    shutil.copy(shared / "cam/models/deploy_alexnetplusCAM_places205.prototxt", folder)
+    big = np.zeros((3000, 1600), np.float32)
+    weights.write(folder / "alexnetplusCAM_places205.caffemodel", "x", {"conv1": [big]}, types={"conv1": "Convolution"})
+    result = run("download", "alexnetplus-cam-places205")
+    assert result.exit_code == 1
+    assert "does not pass the check" in result.stdout
+    assert "conv1" in result.stdout
+
+
+# Bad input: one line, a remedy, exit status 1, nothing left behind.
+
+
+def test_missing_files(run: Run, files: tuple[Path, Path]) -> None:
+    refused(run("convert", "missing.prototxt", files[1]), "missing.prototxt")
+    refused(run("convert", files[0], "missing.caffemodel"), "missing.caffemodel")
+    refused(run("convert", "no-such-model"), "no-such-model", "known: ")
+    refused(run("cam", "missing.onnx", "a.jpg"), "missing.onnx")
+    refused(run("inspect", "missing.prototxt"), "missing.prototxt")
+    assert sorted(os.listdir()) == ["deploy.prototxt", "net.caffemodel"]
+
+
+KINDS = {
+    "html": b"<!DOCTYPE html><html><body>404</body></html>",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n",
+    "empty": b"",
+    "ONNX": b"\x08\x08\x12\x09camcompat" + b"\0" * 40,
+    "zip": b"PK\x03\x04" + b"\0" * 60,
+    "picture": b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 60,
+    "noise": bytes(range(256)) * 4,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", [0, 1])
+def test_wrong_kinds_of_files(kind: str, place: int, run: Run, files: tuple[Path, Path]) -> None:
+    files[place].write_bytes(KINDS[kind])
+    refused(run("convert", *files, "--out", "out"), files[place].name)
+    assert not Path("out").exists() or not os.listdir("out")
+
+
+def test_the_two_files_as_each_other(run: Run, files: tuple[Path, Path]) -> None:
+    Path("a.prototxt").write_bytes(files[1].read_bytes())
+    Path("b.caffemodel").write_bytes(files[0].read_bytes())
+    refused(run("convert", "a.prototxt", "b.caffemodel"))
+
+
+def test_truncated_weights(run: Run, files: tuple[Path, Path]) -> None:
+    """Cut anywhere: within a blob the file is damaged, between layers a layer is missing."""
+    whole = files[1].read_bytes()
+    rng = np.random.default_rng(0)
+    for length in [1, 2, len(whole) - 1, *rng.integers(3, len(whole), 12).tolist()]:
+        files[1].write_bytes(whole[:length])
+        refused(run("convert", *files, "--out", "out", "--format", "onnx"))
+        assert not Path("out").exists() or not os.listdir("out")
+
+
+def test_truncated_prototxt(run: Run, files: tuple[Path, Path]) -> None:
+    whole = files[0].read_bytes()
+    for length in range(20, len(whole) - 400, 397):
+        files[0].write_bytes(whole[:length])
+        result = run("convert", *files, "--out", "out", "--format", "onnx")
+        if result.exit_code:  # cut between layers: a shorter net, which is legal
+            refused(result)
+
+
+def test_unknown_layer(run: Run, files: tuple[Path, Path]) -> None:
+    files[0].write_text(files[0].read_text().replace('type: "LRN"', 'type: "LocalNorm"'))
+    refused(run("convert", *files), "deploy.prototxt:9", "LocalNorm", "docs/layers.md")
+
+
+def test_wrong_shapes(run: Run, files: tuple[Path, Path]) -> None:
+    files[0].write_text(files[0].read_text().replace("num_output: 10 ", "num_output: 11 "))
+    refused(run("convert", *files), "CAM_fc", "11", "10")
+
+
+def test_weights_of_another_net(run: Run, files: tuple[Path, Path]) -> None:
+    weights.write("net.caffemodel", "other", {"ip1": [np.eye(3)]}, types={"ip1": "InnerProduct"})
+    refused(run("convert", *files), "conv1", "another net")
+
+
+def test_an_input_size_that_does_not_fit(run: Run, files: tuple[Path, Path]) -> None:
+    refused(run("convert", *files, "--input-shape", "data=1,3,192,192"), "CAM_fc", "96")
+    refused(run("convert", *files, "--input-shape", "image=1,3,96,96"), "image", "data")
+
+
+def test_an_unwritable_folder(run: Run, files: tuple[Path, Path]) -> None:
+    Path("taken").write_text("a file")
+    refused(run("convert", *files, "--out", "taken"), "taken")
+
+
+def test_a_picture_that_is_none(run: Run, files: tuple[Path, Path]) -> None:
+    run("convert", *files, "--format", "onnx")
+    refused(run("cam", "net.onnx", "net.caffemodel"), "net.caffemodel")
+    refused(run("cam", "net.caffemodel", "net.caffemodel"), "net.caffemodel", "convert")
+
+
+def test_fields_that_are_not_used_are_said(run: Run, files: tuple[Path, Path]) -> None:
+    text = files[0].read_text().replace("local_size: 5", "local_size: 5 local_siez: 7")
+    files[0].write_text(text)
+    result = run("convert", *files, "--format", "onnx")
+    assert result.exit_code == 0
+    (note,) = [line for line in result.stderr.splitlines() if "local_siez" in line]
+    assert note.startswith("note: deploy.prototxt:9")
+
+
+def test_debug_shows_the_traceback(run: Run) -> None:
+    result = run("--debug", "convert", "missing.prototxt", "missing.caffemodel")
+    assert isinstance(result.exception, prototxt.CamcompatError)
