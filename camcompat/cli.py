@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,24 +149,23 @@ def download(names: Sequence[str], cam_models: bool, keep_going: bool, force: bo
 @keep_going_option
 def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_going: bool, **options: Any) -> None:
     """Convert to ONNX and PyTorch, and check that onnxruntime, torch and NumPy agree."""
-    from camcompat.conversion import FORMATS, convert, convert_model
+    from camcompat.conversion import FORMATS, convert
     from camcompat.tables import artefact_line
-    from weights.catalog import find
 
     options.pop("plugin")
     options["formats"] = options["formats"] or FORMATS
     options["outputs"] = options["outputs"] or None
     if options["name"] is None:
         del options["name"]
-    jobs: list[tuple[str, Callable[[], Any]]] = []
+    jobs: list[Callable[[], Any]] = []
     pair = _as_files(sources)
     if pair:
-        jobs.append((pair[1], lambda: convert(*pair, out or ".", **options)))
+        jobs.append(partial(convert, *pair, out or ".", **options))
     else:
         for source in _named(sources, cam_models, "convert"):
-            jobs.append((source, lambda source=source: convert_model(find(source), out, **options)))
+            jobs.append(partial(_convert_name, source, out, options))
     failed = 0
-    for _, job in jobs:
+    for job in jobs:
         try:
             for artefact in job():
                 click.echo(artefact_line(artefact))
@@ -176,6 +176,13 @@ def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
             click.echo(f"{error}", err=True)
     if failed and not keep_going:
         sys.exit(1)
+
+
+def _convert_name(name: str, out: Path | None, options: dict[str, Any]) -> Any:
+    from camcompat.conversion import convert_model
+    from weights.catalog import find
+
+    return convert_model(find(name), out, **options)
 
 
 def _as_files(sources: Sequence[str]) -> tuple[str, str] | None:
@@ -204,7 +211,7 @@ def inspect(sources: Sequence[str], as_json: bool, input_shapes: dict[str, tuple
     if len(sources) > 2:
         raise click.UsageError("give one model's name, or a prototxt and perhaps a caffemodel")
     files: Sequence[str | Path] = sources
-    if len(sources) == 1 and not Path(sources[0]).exists() and not Path(sources[0]).suffix == ".prototxt":
+    if len(sources) == 1 and not Path(sources[0]).exists() and Path(sources[0]).suffix != ".prototxt":
         model = find(sources[0])
         kinds = ["prototxt"] + (["caffemodel"] if model.present("caffemodel") else [])
         files = [model.path(kind) for kind in kinds]

@@ -21,11 +21,22 @@ if TYPE_CHECKING:
     from converters.build import NetLike, Shapes
     from weights.catalog import Model
 
-__all__ = ["Artefact", "FORMATS", "check_structure", "convert", "convert_model"]
+__all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
 
 FORMATS = ("onnx", "torch")
 TOLERANCE = 1e-5  # of a blob's maximum: three implementations, each with its own float32 noise (CAFFE.md)
-DISCRETE = {"nms", "nonzero", "top_k", "greater", "greater_equal", "equal", "floor", "ceil", "sign", "max_pool_with_mask"}
+DISCRETE = {
+    "nms",
+    "nonzero",
+    "top_k",
+    "greater",
+    "greater_equal",
+    "equal",
+    "floor",
+    "ceil",
+    "sign",
+    "max_pool_with_mask",
+}
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,7 @@ class _Reference:
 
         self.graph = lowered.graph
         rng = np.random.default_rng(0)
-        shapes = [[1 if i == 0 and not isinstance(d, int) else d for i, d in enumerate(x.shape)] for x in self.graph.inputs]
+        shapes = [[dim if isinstance(dim, int) else 1 for dim in x.shape] for x in self.graph.inputs]
         self.feeds = {
             x.name: (rng.standard_normal(shape) * 50).astype(np.float32) for x, shape in zip(self.graph.inputs, shapes)
         }
@@ -208,7 +219,9 @@ class _Reference:
 
     def _disagreement(self, backend: str, blob: str, what: str) -> ConversionError:
         message = f"{backend} and numpy disagree on blob {blob}: {what}; nothing was written"
-        return ConversionError(message, where=self.graph.name, remedy="this is a bug: please report it with the prototxt")
+        return ConversionError(
+            message, where=self.graph.name, remedy="this is a bug: please report it with the prototxt"
+        )
 
 
 def convert_model(model: Model, folder: Path | None = None, **options: Any) -> list[Artefact]:

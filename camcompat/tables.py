@@ -35,7 +35,9 @@ def print_catalogue(as_json: bool) -> None:
     models = list(catalog().values())
     if as_json:
         keys = ("name", "title", "source", "licence", "citation", "paper", "cam")
-        entries = [{**{key: getattr(m, key) for key in keys}, "present": m.present(), "folder": str(m.folder)} for m in models]
+        entries = [
+            {**{key: getattr(m, key) for key in keys}, "present": m.present(), "folder": str(m.folder)} for m in models
+        ]
         click.echo(json.dumps(entries, indent=1))
         return
     table = Table("name", "what", "CAM", "here", "licence", box=None, pad_edge=False)
@@ -75,7 +77,12 @@ def print_inspection(net: Inspection, as_json: bool) -> None:
     for row in net.rows:
         kind = f"{row.type} [{row.variant}]" if row.variant else row.type
         kind = f"{kind}  NOT SUPPORTED" if row.error else kind
-        table.add_row(_text(row.name), _text(kind), _shape(row.shape), *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds)))
+        table.add_row(
+            _text(row.name),
+            _text(kind),
+            _shape(row.shape),
+            *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds)),
+        )
     table.add_section()
     table.add_row("total", "", "", f"{net.parameters:,}", f"{net.multiply_adds:,}")
     _print(table)

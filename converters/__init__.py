@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .blobs import FileBlobs, ShapesOnly, Synthetic
     from .lowering import CamcompatWarning, Lowered, lower
-    from .registry import layer, layer_types
     from .numpy_net import NumpyNet, to_numpy
     from .onnx_file import to_onnx
     from .python_source import to_python
+    from .registry import layer, layer_types
     from .torch_module import to_torch
 
 _HOMES = {

@@ -45,7 +45,9 @@ class FileBlobs:
         where = f"{self.source}: blob {index} of {layer.where}"
         if stored is None:
             raise WeightsError(
-                f"no weights for {layer.where}", where=self.source, remedy=self._hint(layer, "is it another net's file?")
+                f"no weights for {layer.where}",
+                where=self.source,
+                remedy=self._hint(layer, "is it another net's file?"),
             )
         if index >= len(stored):
             raise WeightsError(
@@ -100,4 +102,7 @@ def blob_source(weights: WeightsLike) -> BlobSource:
         return FileBlobs(weight_files.read(weights))
     if isinstance(weights, Mapping):
         return FileBlobs(weights)
+    if not isinstance(weights, BlobSource):
+        remedy = "give the path of a caffemodel, a mapping of layer names to arrays, or converters.Synthetic()"
+        raise WeightsError(f"{type(weights).__name__} is no weights", remedy=remedy)
     return weights

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
-from typing import Optional, Union
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Optional, Union
 
 import prototxt as prototxt_files
 from prototxt import Net
-from prototxt.errors import ConversionError
+from prototxt.data_layers import UnknownShape
+from prototxt.errors import ConversionError, PrototxtError
+from weights import Weights
 
-from .blobs import WeightsLike, blob_source
+from .blobs import BlobSource, FileBlobs, WeightsLike, blob_source
 from .graph import Graph, Value
+from .input_size import channels_of, infer_shape
 from .lowering import Lowered, lower
+from .registry import layer_types
 
 __all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
 
@@ -21,26 +27,89 @@ NetLike = Union[str, "os.PathLike[str]", Net]
 Shapes = Optional[Mapping[str, Sequence[int]]]
 
 
-def load_net(prototxt: NetLike, input_shapes: Shapes = None) -> Net:
-    """A path or a `Net` as a `Net`, with other input shapes where asked for."""
-    if isinstance(prototxt, Net):
-        if input_shapes:
-            return prototxt_files.from_message(prototxt.message, source=prototxt.source, input_shapes=input_shapes)
-        return prototxt
-    return prototxt_files.load(prototxt, input_shapes=input_shapes)
+def load_net(
+    prototxt: NetLike | None,
+    input_shapes: Shapes = None,
+    *,
+    blobs: BlobSource | None = None,
+    keep_losses: bool | None = None,
+) -> Net:
+    """A path or a `Net` as the `Net` to run; see `prototxt.deploy` for what becomes of a training definition.
+
+    Args:
+        prototxt: None takes the net that the caffemodel embeds.
+        input_shapes: input name → another shape than the definition says.
+        blobs: the weights: they tell the size of an input that the definition leaves open.
+        keep_losses: as for `prototxt.deploy`.
+
+    Raises:
+        PrototxtError, WeightsError, ConversionError: with the place and the remedy.
+    """
+    definition, source = _definition(prototxt, blobs)
+    weights = blobs if isinstance(blobs, FileBlobs) else None
+
+    def deployed(shapes: Mapping[str, Sequence[int]]) -> Net:
+        return prototxt_files.deploy(
+            definition,
+            source=source,
+            input_shapes=shapes,
+            keep_losses=keep_losses,
+            channels=None if weights is None else partial(channels_of, weights),
+            own=layer_types(),
+        )
+
+    shapes, notes = dict(input_shapes or {}), []
+    while True:
+        try:
+            net = deployed(shapes)
+            return replace(net, notes=(*net.notes, *notes)) if notes else net
+        except UnknownShape as unknown:
+            if weights is None:
+                raise
+            shapes[unknown.name], note = infer_shape(unknown, partial(_with, deployed, shapes, unknown.name), weights)
+            notes.append(note)
+        except PrototxtError as error:
+            if prototxt is not None:
+                raise
+            remedy = "the net inside this caffemodel cannot stand alone: give the prototxt as well"
+            raise PrototxtError(error.message, where=error.where, remedy=remedy) from error
+
+
+def _with(
+    deployed: Callable[[Mapping[str, Sequence[int]]], Net],
+    shapes: Mapping[str, Sequence[int]],
+    name: str,
+    shape: Sequence[int],
+) -> Net:
+    return deployed({**shapes, name: shape})
+
+
+def _definition(prototxt: NetLike | None, blobs: BlobSource | None) -> tuple[Any, str]:
+    """What `prototxt.deploy` takes, and its source where that is a message."""
+    if isinstance(prototxt, (str, os.PathLike, Net)) or hasattr(prototxt, "SerializeToString"):
+        return prototxt, ""
+    if prototxt is not None:
+        raise ConversionError(f"{type(prototxt).__name__} is no net", remedy="give the path of a prototxt, or a Net")
+    weights = blobs.blobs if isinstance(blobs, FileBlobs) else None
+    if not isinstance(weights, Weights):
+        remedy = "give the prototxt, or the path of a caffemodel (it embeds the net that it was trained as)"
+        raise ConversionError("there is no net to convert: neither a prototxt nor a caffemodel", remedy=remedy)
+    return weights.net(), weights.source
 
 
 def build(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     *,
     outputs: Sequence[str] | None = None,
     input_shapes: Shapes = None,
     symbolic_batch: bool = True,
+    keep_losses: bool | None = None,
 ) -> Lowered:
     """Lower a net and keep what the outputs need; every note is said as a `CamcompatWarning`."""
-    net = load_net(prototxt, input_shapes)
-    lowered = lower(net, blob_source(caffemodel), symbolic_batch=symbolic_batch)
+    blobs = blob_source(caffemodel)
+    net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)
+    lowered = lower(net, blobs, symbolic_batch=symbolic_batch)
     lowered.warn()
     wanted = None if outputs is None else select(net, lowered.graph, outputs)
     lowered.graph = lowered.graph.pruned(wanted)

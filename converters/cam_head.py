@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .dims import fixed, static
 from .graph import Graph, Node, Value
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class CamHead:
 
     @property
     def classes(self) -> int:
-        return int(self.prob.shape[1])  # type: ignore[arg-type]
+        return static(self.prob.shape[1])
 
 
 def find_cam_head(graph: Graph) -> CamHead | None:
@@ -77,7 +78,7 @@ def _classifier_after_average(node: Node, output: Value) -> CamHead | None:
         return None
     features = average.inputs[0]
     assert features is not None
-    if weight.data.size != weight.data.shape[0] * int(features.shape[1]):  # type: ignore[arg-type]
+    if weight.data.size != weight.data.shape[0] * static(features.shape[1]):
         return None
     matrix = weight if node.op == "linear" else replace(weight, shape=weight.shape[:2], data=weight.data[..., 0, 0])
     source = features.producer.layer if features.producer else features.name
@@ -89,7 +90,7 @@ def _is_global_average(node: Node) -> bool:
     if x is None or len(x.shape) != 4:
         return False
     if node.op == "reduce_mean":
-        return node.attrs["axes"] == (2, 3)
+        return bool(node.attrs["axes"] == (2, 3))
     return node.op == "avg_pool" and tuple(node.attrs["kernel"]) == tuple(x.shape[2:]) and not _padded(node)
 
 
@@ -115,7 +116,7 @@ def add_cam_outputs(writer: OnnxWriter, head: CamHead, top_k: int) -> None:
         rows = writer.op("Reshape", [rows, writer.integers([-1, head.classes])])
     writer.add("TopK", [rows, k], ["scores", "classes"], axis=1)
     features = writer.name(head.features)
-    height, width = head.features.shape[2:]
+    height, width = fixed(head.features.shape[2:])
     if head.weight is None:
         places = writer.op("Unsqueeze", ["classes", writer.integers([2])])
         writer.add("GatherND", [features, places], ["cams"], batch_dims=1)
@@ -123,5 +124,4 @@ def add_cam_outputs(writer: OnnxWriter, head: CamHead, top_k: int) -> None:
     rows = writer.op("Gather", [writer.name(head.weight), "classes"], axis=0)
     flat = writer.op("Reshape", [features, writer.integers([0, 0, -1])])  # (N, C, h·w)
     maps = writer.op("MatMul", [rows, flat])
-    writer.add("Reshape", [maps, writer.integers([0, 0, int(height), int(width)])], ["cams"])  # type: ignore[arg-type]
-
+    writer.add("Reshape", [maps, writer.integers([0, 0, height, width])], ["cams"])

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
-__all__ = ["Dim", "Shape", "Sym", "SymbolicError", "divide", "numel", "same", "static"]
+__all__ = ["Dim", "Shape", "Sym", "SymbolicError", "divide", "fixed", "numel", "same", "static"]
 
 
 class SymbolicError(Exception):
@@ -57,8 +57,8 @@ class Sym:
     __repr__ = __str__
 
 
-Dim = Union[int, Sym]
-Shape = tuple[Dim, ...]
+Dim: TypeAlias = "int | Sym"
+Shape: TypeAlias = "tuple[Dim, ...]"
 
 
 def numel(shape: Iterable[Dim]) -> Dim:
@@ -100,6 +100,11 @@ def static(dim: Dim, why: str = "its value is needed") -> int:
     if isinstance(dim, Sym):
         raise SymbolicError(f"{why}, but it is {dim}")
     return dim
+
+
+def fixed(shape: Iterable[Dim]) -> tuple[int, ...]:
+    """A shape without symbols; `SymbolicError` where there is one."""
+    return tuple(static(dim) for dim in shape)
 
 
 def same(a: Dim, b: Dim) -> bool:

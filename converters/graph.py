@@ -53,7 +53,9 @@ class Node:
     index: int = -1
 
     def __repr__(self) -> str:
-        return f"{', '.join(map(repr, self.outputs))} = {self.op}({', '.join(v.name if v else '-' for v in self.inputs)})"
+        return (
+            f"{', '.join(map(repr, self.outputs))} = {self.op}({', '.join(v.name if v else '-' for v in self.inputs)})"
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .graph import Graph, Symbol, Value
 from .ops import Ops, ShapeMismatch
 from .params import unread
 from .registry import find_layer, nearest
-from .view import LayerView
+from .view import Fetch, LayerView
 
 __all__ = ["CamcompatWarning", "Lowered", "lower"]
 
@@ -37,6 +37,7 @@ class Lowered:
         static: why the batch axis is fixed; "" where it is symbolic.
         variants: layer index → which of several layers of its type name it is.
         parameters: layer index → how many learned numbers it has (shared ones count where they first occur).
+        reads: layer index → the parameter fields that its function read.
         errors: layer index → why it could not be lowered (only where `lower` was told to be tolerant).
     """
 
@@ -46,6 +47,7 @@ class Lowered:
     static: str = ""
     variants: dict[int, str] = field(default_factory=dict)
     parameters: dict[int, int] = field(default_factory=dict)
+    reads: dict[int, set[str]] = field(default_factory=dict)
     errors: dict[int, CamcompatError] = field(default_factory=dict)
 
     def warn(self) -> None:
@@ -88,7 +90,7 @@ def _attempts(net: Net) -> list[dict[str, str]]:
             groups.setdefault(shape[0], []).append(name)
     named = [(names, "N" if i == 0 else f"N_{names[0]}") for i, names in enumerate(groups.values())]
     every = {name: symbol for names, symbol in named for name in names}
-    single = [{name: symbol for name in names} for names, symbol in named] if len(named) > 1 else []
+    single = [dict.fromkeys(names, symbol) for names, symbol in named] if len(named) > 1 else []
     return ([every] if every else []) + single
 
 
@@ -115,11 +117,13 @@ class _Lowering:
                     raise
                 self.result.errors[index] = error
         for name in self.net.outputs:
-            if name in self.graph.blobs and self.graph.blobs[name] not in self.graph.inputs:  # an input that nobody reads is no result
+            if (
+                name in self.graph.blobs and self.graph.blobs[name] not in self.graph.inputs
+            ):  # an input that nobody reads is no result
                 self.graph.outputs[name] = self.graph.blobs[name]
         mark_logits(self.graph)
         self.result.static = reason
-        self.result.notes += _file_notes(self.net, self.blobs)
+        self.result.notes = [*self.net.notes, *self.result.notes, *_file_notes(self.net, self.blobs)]
         return self.result
 
     def _inputs(self) -> None:
@@ -162,12 +166,14 @@ class _Lowering:
             raise
         except (ShapeMismatch, ValueError, IndexError, AssertionError) as error:
             shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in zip(view.bottoms, bottoms))
-            raise view.error(f"{error} (bottoms: {shapes or 'none'})", "check its parameters and the input shape") from error
+            raise view.error(
+                f"{error} (bottoms: {shapes or 'none'})", "check its parameters and the input shape"
+            ) from error
         if result is None:
             return []
         return list(result) if isinstance(result, Sequence) else [result]
 
-    def _fetcher(self, layer: Layer):  # type: ignore[no-untyped-def]
+    def _fetcher(self, layer: Layer) -> Fetch:
         def fetch(index: int, shape: tuple[int, ...]) -> tuple[np.ndarray, Value | None]:
             name = layer.param_names[index] if index < len(layer.param_names) else ""
             if not name:
@@ -187,6 +193,7 @@ class _Lowering:
     def _notes(self, index: int, layer: Layer, view: LayerView) -> None:
         own = [blob for blob in view.blobs.values() if blob.layer == self.ops.layer and blob.data is not None]
         self.result.parameters[index] = sum(blob.data.size for blob in own if blob.data is not None)
+        self.result.reads[index] = view.reads
         if view.variant:
             self.result.variants[index] = view.variant
         for name in unread(layer.message, view.reads):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Union
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from prototxt.errors import ConversionError
 
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build
-from .dims import Dim
+from .dims import Dim, Sym
 from .graph import Graph, Node
 from .numpy_ops import DTYPES, PRIMITIVES
 
@@ -25,24 +24,35 @@ class NumpyNet:
         self.graph = graph
         self._last_use = {id(value): i for i, node in enumerate(graph.nodes) for value in node.inputs if value}
         # Constants are widened once: a second call costs no conversion.
-        self._constants = {id(c): np.asarray(c.data).astype(DTYPES[c.dtype]) for c in graph.constants()}
+        self._constants: dict[int, np.ndarray] = {
+            id(c): np.asarray(c.data).astype(DTYPES[c.dtype]) for c in graph.constants()
+        }
 
-    def __call__(self, *inputs: np.ndarray) -> Union[np.ndarray, dict[str, np.ndarray]]:
-        results = self.run(dict(zip((x.name for x in self.graph.inputs), check_count(self.graph, inputs))))
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
+        if len(inputs) != len(self.graph.inputs):
+            wanted = ", ".join(f"{x.name} {_shape_text(x.shape)}" for x in self.graph.inputs)
+            raise ConversionError(
+                f"the net takes {len(self.graph.inputs)} input(s), {wanted}; {len(inputs)} were given"
+            )
+        results = self.run({x.name: array for x, array in zip(self.graph.inputs, inputs)})
         return next(iter(results.values())) if len(results) == 1 else results
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs by name → outputs by name, all float64."""
         values = dict(self._constants)
         for x in self.graph.inputs:
-            values[id(x)] = np.asarray(feeds[x.name], np.float64)
+            values[id(x)] = array = np.asarray(feeds[x.name], np.float64)
+            if len(array.shape) != len(x.shape) or any(
+                isinstance(d, int) and d != n for d, n in zip(x.shape, array.shape)
+            ):
+                raise ConversionError(f"input {x.name} has shape {array.shape}; the net takes {_shape_text(x.shape)}")
         keep = {id(value) for value in self.graph.outputs.values()}
         keep |= {id(symbol.source) for symbol in self.graph.symbols.values()} | set(self._constants)
         for i, node in enumerate(self.graph.nodes):
             self._step(node, values)
-            for x in node.inputs:
-                if x is not None and id(x) not in keep and self._last_use[id(x)] == i:
-                    values.pop(id(x), None)
+            for operand in node.inputs:
+                if operand is not None and id(operand) not in keep and self._last_use[id(operand)] == i:
+                    values.pop(id(operand), None)  # frees memory early
         return {name: values[id(value)] for name, value in self.graph.outputs.items()}
 
     def _step(self, node: Node, values: dict[int, np.ndarray]) -> None:
@@ -58,22 +68,13 @@ class NumpyNet:
         """An attribute with its symbols replaced by the sizes of this call."""
         if isinstance(attribute, tuple):
             return tuple(self._resolved(item, values) for item in attribute)
-        symbols = getattr(attribute, "symbols", None)
-        if symbols is None:
+        if not isinstance(attribute, Sym):
             return attribute
-        total = attribute.factor  # type: ignore[attr-defined]
-        for name in symbols:
+        total = attribute.factor
+        for name in attribute.symbols:
             symbol = self.graph.symbols[name]
             total *= values[id(symbol.source)].shape[symbol.axis]
         return total
-
-
-def check_count(graph: Graph, inputs: Sequence[object]) -> Sequence[object]:
-    """The inputs, if they are as many as the net has; else an error that lists them."""
-    if len(inputs) != len(graph.inputs):
-        wanted = ", ".join(f"{x.name} {_shape_text(x.shape)}" for x in graph.inputs)
-        raise ConversionError(f"the net takes {len(graph.inputs)} input(s), {wanted}; {len(inputs)} were given")
-    return inputs
 
 
 def _shape_text(shape: Sequence[Dim]) -> str:
@@ -103,4 +104,3 @@ def to_numpy(
     (1, 1000)
     """
     return NumpyNet(build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes).graph)
-

@@ -22,7 +22,12 @@ def windows(x: Array, kernel: Sequence[int], strides: Sequence[int], dilations: 
     n = len(kernel)
     extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations))
     view = sliding_window_view(x, extent, axis=tuple(range(2, 2 + n)))
-    every = (slice(None), slice(None), *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilations))
+    every = (
+        slice(None),
+        slice(None),
+        *(slice(None, None, s) for s in strides),
+        *(slice(None, None, d) for d in dilations),
+    )
     return view[every]
 
 
@@ -48,7 +53,9 @@ def conv(x: Array, w: Array, b: Array | None, *, strides: Any, pads: Any, dilati
     return result if b is None else result + b.reshape(-1, *(1,) * spatial)
 
 
-def conv_transpose(x: Array, w: Array, b: Array | None, *, strides: Any, pads: Any, dilations: Any, group: int) -> Array:
+def conv_transpose(
+    x: Array, w: Array, b: Array | None, *, strides: Any, pads: Any, dilations: Any, group: int
+) -> Array:
     spatial, inner = w.ndim - 2, w.shape[1]
     full = tuple(s * (n - 1) + d * (k - 1) + 1 for n, k, s, d in zip(x.shape[2:], w.shape[2:], strides, dilations))
     result = np.zeros((x.shape[0], inner * group, *full))
@@ -69,11 +76,12 @@ def conv_transpose(x: Array, w: Array, b: Array | None, *, strides: Any, pads: A
 
 def _pool_windows(x: Array, kernel: Any, strides: Any, pads: Any, value: float) -> Array:
     view = windows(padded(x, pads, value), kernel, strides, (1,) * len(kernel))
-    return view.reshape(*view.shape[: 2 + len(kernel)], -1)
+    flat: Array = view.reshape(*view.shape[: 2 + len(kernel)], -1)
+    return flat
 
 
 def max_pool(x: Array, *, kernel: Any, strides: Any, pads: Any) -> Array:
-    return _pool_windows(x, kernel, strides, pads, -np.inf).max(axis=-1)
+    return np.asarray(_pool_windows(x, kernel, strides, pads, -np.inf).max(axis=-1))
 
 
 def max_pool_with_mask(x: Array, *, kernel: Any, strides: Any, pads: Any) -> tuple[Array, Array]:
@@ -87,9 +95,9 @@ def max_pool_with_mask(x: Array, *, kernel: Any, strides: Any, pads: Any) -> tup
 
 def avg_pool(x: Array, *, kernel: Any, strides: Any, pads: Any, count_pads: bool) -> Array:
     total = _pool_windows(x, kernel, strides, pads, 0.0).sum(axis=-1)
-    if count_pads:
-        return total / np.prod(kernel)
-    return total / _pool_windows(np.ones((1, 1, *x.shape[2:])), kernel, strides, pads, 0.0).sum(axis=-1)
+    inside = np.ones((1, 1, *x.shape[2:]))
+    divisor = np.prod(kernel) if count_pads else _pool_windows(inside, kernel, strides, pads, 0.0).sum(axis=-1)
+    return np.asarray(total / divisor)
 
 
 def resize_bilinear(x: Array, *, size: tuple[int, int]) -> Array:
@@ -128,7 +136,7 @@ def softmax(x: Array, *, axis: int) -> Array:
 
 
 def linear(x: Array, w: Array, b: Array | None, *, accumulate: str = "float64") -> Array:
-    return x @ w.T if b is None else x @ w.T + b
+    return np.asarray(x @ w.T if b is None else x @ w.T + b)
 
 
 def slice_(x: Array, *, axis: int, start: int, stop: int, step: int) -> Array:

@@ -17,6 +17,7 @@ from prototxt.errors import ConversionError
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build, umask
 from .cam_head import CamHead, add_cam_outputs, find_cam_head
+from .dims import fixed
 from .graph import Graph
 from .lowering import Lowered
 from .onnx_writer import IR_VERSION, OPSET, OnnxWriter, value_info
@@ -60,9 +61,7 @@ def to_onnx(
     >>> to_onnx("deploy.prototxt", "net.caffemodel", "net.onnx")     # doctest: +SKIP
     PosixPath('net.onnx')
     """
-    lowered = build(
-        prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, symbolic_batch=symbolic_batch
-    )
+    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, symbolic_batch=symbolic_batch)
     wants_cam = outputs is None if cam is None else cam
     head = find_cam_head(lowered.graph) if wants_cam else None
     if cam and head is None:
@@ -86,7 +85,9 @@ def onnx_model(
     writer = OnnxWriter(graph)
     for name in CAM_OUTPUTS if head else ():
         if name in writer.taken:
-            raise ConversionError(f'the net has a blob called "{name}", as a CAM output is', remedy="convert with cam=False")
+            raise ConversionError(
+                f'the net has a blob called "{name}", as a CAM output is', remedy="convert with cam=False"
+            )
         writer.taken.add(name)
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
@@ -97,9 +98,7 @@ def onnx_model(
         results += _cam_infos(graph, head)
     if not results:
         raise ConversionError("the net has no output besides its inputs", where=lowered.net.source)
-    body = helper.make_graph(
-        writer.nodes, graph.name or "caffe", inputs, results, writer.initializers
-    )
+    body = helper.make_graph(writer.nodes, graph.name or "caffe", inputs, results, writer.initializers)
     model = helper.make_model(body, producer_name="camcompat", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     model.metadata_props.add(key="camcompat", value=json.dumps(_description(lowered, head, metadata)))
@@ -111,7 +110,7 @@ CAM_OUTPUTS = ("scores", "classes", "cams")
 
 def _cam_infos(graph: Graph, head: CamHead) -> list[onnx.ValueInfoProto]:
     batch = str(head.features.shape[0]) if not isinstance(head.features.shape[0], int) else head.features.shape[0]
-    height, width = head.features.shape[2:]
+    height, width = fixed(head.features.shape[2:])
     return [
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, "k"]),
         helper.make_tensor_value_info("classes", TensorProto.INT64, [batch, "k"]),
@@ -155,4 +154,3 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
-

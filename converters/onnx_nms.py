@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper
 
+from .dims import static
 from .graph import Node
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def adaptive_nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     boxes, scores = names
     x = node.inputs[1]
     assert x is not None
-    count = int(x.shape[1])  # type: ignore[arg-type]
+    count = static(x.shape[1], "the number of boxes is needed")
     best, order = w.fresh("best"), w.fresh("order")
     w.add("TopK", [scores, w.integers([count])], [best, order], axis=1)
     places = w.op("Unsqueeze", [order, w.integers([2])])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dims import Sym
+from .dims import Sym, fixed
 from .graph import Node
 from .onnx_nms import adaptive_nms
 
@@ -93,8 +93,8 @@ def batch_norm(w: OnnxWriter, node: Node, names: Names) -> Names:
     x, mean, variance = names
     channels = node.inputs[1]
     assert channels is not None
-    ones = w.tensor(np.ones(channels.shape, np.float32), "ones")  # type: ignore[arg-type]
-    zeros = w.tensor(np.zeros(channels.shape, np.float32), "zeros")  # type: ignore[arg-type]
+    ones = w.tensor(np.ones(fixed(channels.shape), np.float32), "ones")
+    zeros = w.tensor(np.zeros(fixed(channels.shape), np.float32), "zeros")
     return w.emit(node, "BatchNormalization", [x, ones, zeros, mean, variance], epsilon=node.attrs["epsilon"])
 
 
@@ -125,7 +125,7 @@ def max_pool_with_mask(w: OnnxWriter, node: Node, names: Names) -> Names:
     w.add("MaxPool", names, [values, places], **_windows(node))
     x = node.inputs[0]
     assert x is not None
-    plane = int(np.prod(x.shape[2:]))  # type: ignore[arg-type]
+    plane = int(np.prod(fixed(x.shape[2:])))
     w.add("Mod", [places, w.integers([plane], scalar=True)], [mask])
     return [values, mask]
 
@@ -163,7 +163,7 @@ def resize_bilinear(w: OnnxWriter, node: Node, names: Names) -> Names:
     x = node.inputs[0]
     assert x is not None
     # Two products with the (sparse, small) interpolation matrices: onnxruntime's Resize rounds its scale to float.
-    rows, columns = (_interpolation(int(n), m) for n, m in zip(x.shape[2:], node.attrs["size"]))  # type: ignore[arg-type]
+    rows, columns = (_interpolation(n, m) for n, m in zip(fixed(x.shape[2:]), node.attrs["size"]))
     tall = w.op("MatMul", [w.tensor(rows, "rows"), names[0]])
     return w.emit(node, "MatMul", [tall, w.tensor(columns.T, "columns")])
 
@@ -265,8 +265,8 @@ def nms(w: OnnxWriter, node: Node, names: Names) -> Names:
     boxes, scores = names
     if node.attrs["eta"] < 1:
         return adaptive_nms(w, node, names)
-    all_of_them, lowest = w.integers([INT64_MAX]), w.tensor(np.float32([np.finfo(np.float32).min]), "lowest")
-    threshold = w.tensor(np.float32([node.attrs["iou_threshold"]]), "iou_threshold")
+    all_of_them, lowest = w.integers([INT64_MAX]), w.tensor(np.array([np.finfo(np.float32).min]), "lowest")
+    threshold = w.tensor(np.array([node.attrs["iou_threshold"]], np.float32), "iou_threshold")
     kept = w.op(
         "NonMaxSuppression", [boxes, w.op("Unsqueeze", [scores, w.integers([1])]), all_of_them, threshold, lowest]
     )
@@ -281,4 +281,3 @@ def roi_max_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
     return w.emit(
         node, "MaxRoiPool", names, pooled_shape=node.attrs["pooled"], spatial_scale=node.attrs["spatial_scale"]
     )
-

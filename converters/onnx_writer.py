@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from .dims import Dim, Shape, Sym
+from .dims import Dim, Shape, Sym, fixed
 from .graph import Graph, Node, Value
 from .onnx_ops import TRANSLATIONS
 
 __all__ = ["IR_VERSION", "OPSET", "OnnxWriter"]
 
-# Opset 13 is the first with axes as inputs for Squeeze and the last that every onnxruntime since 1.8 runs; IR 8 likewise.
+# What every onnxruntime since 1.10 runs: opset 13, where axes became inputs, and IR 8.
 OPSET, IR_VERSION = 13, 8
 TYPES = {
     "float32": TensorProto.FLOAT,
@@ -114,7 +114,7 @@ class OnnxWriter:
         """A shape as an operand: constants where possible, 0 and −1 in a reshape of `source`, else read at run time."""
         symbolic = [i for i, dim in enumerate(shape) if isinstance(dim, Sym)]
         if not symbolic:
-            return self.integers([int(dim) for dim in shape])  # type: ignore[arg-type]
+            return self.integers(list(fixed(shape)))
         if source is not None and 0 not in shape:
             short = _with_zero_and_minus_one(shape, source)
             if short is not None:
@@ -157,17 +157,20 @@ class OnnxWriter:
         self.add(op, inputs, results, **attrs)
         return results
 
-    def write(self) -> None:
-        """Translate every primitive, then give each output its blob's name."""
+    def write(self) -> list[tuple[int, str]]:
+        """Translate every primitive, then give each output its blob's name; layer index and operator of each node."""
+        origins: list[tuple[int, str]] = []
         for node in self.graph.nodes:
             self.layer = node.layer
             TRANSLATIONS[node.op](self, node, [self.name(x) for x in node.inputs])
+            origins += [(node.index, made.op_type) for made in self.nodes[len(origins) :]]
         for name, x in self.graph.outputs.items():
             self.layer = name
             if name in self.output_names and self.name(x) != name:
                 self.add("Identity", [self.name(x)], [name])
         used = {name for node in _with_bodies(self.nodes) for name in node.input}
         self.initializers = [tensor for tensor in self.initializers if tensor.name in used]
+        return origins
 
 
 def _with_zero_and_minus_one(shape: Sequence[Dim], source: Shape) -> list[int] | None:
@@ -197,4 +200,3 @@ def value_info(name: str, x: Value) -> onnx.ValueInfoProto:
     """A graph input or output with its symbolic dimensions by name."""
     dims = [str(dim) if isinstance(dim, Sym) else dim for dim in x.shape]
     return helper.make_tensor_value_info(name, TYPES[x.dtype], dims)
-

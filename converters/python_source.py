@@ -144,4 +144,3 @@ def _constructor(child: nn.Module) -> str:
         return f"nn.{type(child).__name__}({child.num_features}, eps={child.eps}, affine=False)"
     prefix = "" if type(child).__module__ == torch_functions.__name__ else "nn."
     return f"{prefix}{child!r}"
-

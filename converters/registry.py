@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from prototxt.errors import ConversionError
 
@@ -13,7 +13,7 @@ from .graph import Value
 
 __all__ = ["LayerType", "Lowering", "find_layer", "layer", "layer_types"]
 
-Lowering = Callable[..., Union[Value, Sequence[Value], None]]
+Lowering = Callable[..., "Value | Sequence[Value] | None"]
 
 
 @dataclass(frozen=True)

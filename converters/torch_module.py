@@ -48,5 +48,5 @@ def torch_module(lowered: Lowered) -> fx.GraphModule:
     writer = TorchWriter(lowered.graph)
     name = identifier(lowered.net.name or "CaffeNet").strip("_") or "CaffeNet"
     module = writer.write(name[0].upper() + name[1:])
-    module.layer_names = dict(writer.layer_names)
+    module.__dict__["layer_names"] = dict(writer.layer_names)  # a plain attribute, not a child
     return module.eval()

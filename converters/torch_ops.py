@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import torch_functions
+from .dims import fixed, static
 from .graph import Node
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ def translation(op: str) -> Callable[[Translation], Translation]:
 
 def _functions(table: dict[str, Callable[..., Any]]) -> None:
     """Primitives that are one function of the operands."""
+
+    def caller(function: Callable[..., Any]) -> Translation:
+        return lambda w, node, xs: w.call(function, *xs)
+
     for op, function in table.items():
-        TRANSLATIONS[op] = lambda w, node, xs, function=function: w.call(function, *xs)
+        TRANSLATIONS[op] = caller(function)
 
 
 _functions(
@@ -125,8 +130,8 @@ def _window_options(node: Node) -> dict[str, Any]:
 def conv(w: TorchWriter, node: Node, xs: Operands) -> Any:
     _, weight, bias = node.inputs
     assert weight is not None
-    out, inner, *kernel = weight.shape
-    make = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(kernel) - 1]
+    out, inner, *kernel = fixed(weight.shape)
+    make: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(kernel) - 1]
     channels = inner * node.attrs["group"]
     module = make(channels, out, tuple(kernel), bias=bias is not None, device="meta", **_window_options(node))
     return w.module(node, module, xs[0], weight=weight, bias=bias)
@@ -136,8 +141,8 @@ def conv(w: TorchWriter, node: Node, xs: Operands) -> Any:
 def conv_transpose(w: TorchWriter, node: Node, xs: Operands) -> Any:
     _, weight, bias = node.inputs
     assert weight is not None
-    inner, out, *kernel = weight.shape
-    make = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[len(kernel) - 1]
+    inner, out, *kernel = fixed(weight.shape)
+    make: Any = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[len(kernel) - 1]
     channels = out * node.attrs["group"]
     module = make(inner, channels, tuple(kernel), bias=bias is not None, device="meta", **_window_options(node))
     return w.module(node, module, xs[0], weight=weight, bias=bias)
@@ -147,7 +152,7 @@ def conv_transpose(w: TorchWriter, node: Node, xs: Operands) -> Any:
 def linear(w: TorchWriter, node: Node, xs: Operands) -> Any:
     _, weight, bias = node.inputs
     assert weight is not None
-    out, inner = (int(dim) for dim in weight.shape)  # type: ignore[arg-type]
+    out, inner = fixed(weight.shape)
     make = torch_functions.DoubleLinear if "accumulate" in node.attrs else nn.Linear
     module = make(inner, out, bias=bias is not None, device="meta")
     return w.module(node, module, xs[0], weight=weight, bias=bias)
@@ -158,7 +163,7 @@ def batch_norm(w: TorchWriter, node: Node, xs: Operands) -> Any:
     x, mean, variance = node.inputs
     assert x is not None and mean is not None
     make = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[len(x.shape)]
-    module = make(int(mean.shape[0]), eps=node.attrs["epsilon"], affine=False)  # type: ignore[arg-type]
+    module = make(static(mean.shape[0]), eps=node.attrs["epsilon"], affine=False)
     return w.module(node, module, xs[0], running_mean=mean, running_var=variance)
 
 
@@ -166,7 +171,7 @@ def batch_norm(w: TorchWriter, node: Node, xs: Operands) -> Any:
 def prelu(w: TorchWriter, node: Node, xs: Operands) -> Any:
     slope = node.inputs[1]
     assert slope is not None
-    return w.module(node, nn.PReLU(int(slope.shape[0]), device="meta"), xs[0], weight=slope)  # type: ignore[arg-type]
+    return w.module(node, nn.PReLU(static(slope.shape[0]), device="meta"), xs[0], weight=slope)
 
 
 def _flat(pads: Sequence[tuple[int, int]]) -> list[int]:
@@ -184,11 +189,10 @@ def _ceiling(node: Node) -> tuple[int, ...] | None:
     """The leading pads if torch's ceil_mode makes just these windows, else None."""
     a, x = node.attrs, node.inputs[0]
     assert x is not None
-    for length, made, k, s, (before, after) in zip(
-        x.shape[2:], node.outputs[0].shape[2:], a["kernel"], a["strides"], a["pads"]
-    ):
-        count = -(-(int(length) + 2 * before - k) // s) + 1  # type: ignore[arg-type]
-        count -= (count - 1) * s >= int(length) + before  # type: ignore[arg-type]
+    lengths, counts = fixed(x.shape[2:]), fixed(node.outputs[0].shape[2:])
+    for length, made, k, s, (before, after) in zip(lengths, counts, a["kernel"], a["strides"], a["pads"]):
+        count = -(-(length + 2 * before - k) // s) + 1
+        count -= (count - 1) * s >= length + before
         if 2 * before > k or after < before or count != made:
             return None
     return tuple(before for before, _ in a["pads"])
@@ -197,7 +201,7 @@ def _ceiling(node: Node) -> tuple[int, ...] | None:
 @translation("max_pool")
 def max_pool(w: TorchWriter, node: Node, xs: Operands) -> Any:
     a = node.attrs
-    make = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[len(a["kernel"]) - 1]
+    make: Any = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[len(a["kernel"]) - 1]
     pads = _symmetric(a["pads"], a["kernel"])
     if pads is not None:
         return w.module(node, make(a["kernel"], a["strides"], pads), xs[0])
@@ -221,7 +225,7 @@ def max_pool_with_mask(w: TorchWriter, node: Node, xs: Operands) -> Any:
 @translation("avg_pool")
 def avg_pool(w: TorchWriter, node: Node, xs: Operands) -> Any:
     a = node.attrs
-    make = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[len(a["kernel"]) - 1]
+    make: Any = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[len(a["kernel"]) - 1]
     pads, ceil = _symmetric(a["pads"], a["kernel"]), _ceiling(node)
     if pads is not None and (a["count_pads"] or not any(pads)):
         return w.module(node, make(a["kernel"], a["strides"], pads), xs[0])
@@ -245,7 +249,13 @@ def _reduction(function: Callable[..., Any]) -> Translation:
     return translate
 
 
-for _kind, _function in {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "min": torch.amin}.items():
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": torch.sum,
+    "mean": torch.mean,
+    "max": torch.amax,
+    "min": torch.amin,
+}
+for _kind, _function in _REDUCTIONS.items():
     TRANSLATIONS[f"reduce_{_kind}"] = _reduction(_function)
 
 
@@ -258,7 +268,9 @@ def cumsum(w: TorchWriter, node: Node, xs: Operands) -> Any:
 def top_k(w: TorchWriter, node: Node, xs: Operands) -> Any:
     # torch.topk does not say which of equals it takes; a stable sort takes the first, as the others do.
     both = w.call(torch.sort, xs[0], dim=node.attrs["axis"], descending=True, stable=True)
-    return tuple(w.call(torch.narrow, w.call(operator.getitem, both, i), node.attrs["axis"], 0, node.attrs["k"]) for i in (0, 1))
+    return tuple(
+        w.call(torch.narrow, w.call(operator.getitem, both, i), node.attrs["axis"], 0, node.attrs["k"]) for i in (0, 1)
+    )
 
 
 @translation("reshape")

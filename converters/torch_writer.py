@@ -39,7 +39,7 @@ class TorchWriter:
         self.source = graph
         self.graph = fx.Graph()
         self.root = nn.Module()
-        self.env: dict[int, Any] = {}
+        self.env: dict[int, fx.Node] = {}
         self.layer_names: dict[str, str] = {}  # Caffe layer → child
         self._parameters: dict[int, torch.Tensor] = {}
         self._references: dict[int, fx.Node] = {}
@@ -77,7 +77,7 @@ class TorchWriter:
         """The fx node of a value; a constant becomes a parameter (learned) or a buffer of its layer's child."""
         assert x is not None
         if id(x) in self.env:
-            return self.env[id(x)]  # type: ignore[no-any-return]
+            return self.env[id(x)]
         if id(x) not in self._references:
             owner, path = self._container(x.layer)
             name = self._free(owner, identifier(x.name))
@@ -107,8 +107,9 @@ class TorchWriter:
         if name in owner._buffers or not x.learned:
             owner.register_buffer(name, tensor)
         else:
-            owner.register_parameter(name, tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor))
-            self._parameters[id(x)] = owner._parameters[name]  # type: ignore[assignment]
+            parameter = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor)
+            owner.register_parameter(name, parameter)
+            self._parameters[id(x)] = parameter
 
     def _tensor_of(self, x: Value) -> torch.Tensor:
         """The constant as a tensor, the same object for all its users: shared weights stay shared."""
@@ -173,7 +174,7 @@ class TorchWriter:
         return total if dim.factor == 1 else self.graph.call_function(operator.mul, (total, dim.factor))
 
     def any_input(self) -> fx.Node:
-        return self.env[id(self.source.inputs[0])]  # type: ignore[no-any-return]
+        return self.env[id(self.source.inputs[0])]
 
     def input_device(self) -> fx.Node:
         return self.graph.call_function(getattr, (self.any_input(), "device"))
@@ -187,4 +188,3 @@ class _Lazy:
 
     def __init__(self, writer: TorchWriter, value: Value) -> None:
         self.writer, self.value = writer, value
-

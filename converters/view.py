@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from .ops import Ops
 
-__all__ = ["LayerView"]
+__all__ = ["Fetch", "LayerView"]
+
+Fetch = Callable[[int, tuple[int, ...]], tuple[np.ndarray, "Value | None"]]
+"""Blob index and shape → the array, and the shared constant where another layer owns it."""
 
 
 class LayerView:
@@ -36,7 +39,7 @@ class LayerView:
         self,
         layer: Layer,
         ops: Ops,
-        fetch: Callable[[int, tuple[int, ...]], tuple[np.ndarray, Value | None]],
+        fetch: Fetch,
         blob_count: int | None,
         phase: str = "TEST",
     ) -> None:

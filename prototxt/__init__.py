@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prototxt.deployment import deploy
     from prototxt.errors import CamcompatError, ConversionError, DownloadError, PrototxtError, WeightsError
     from prototxt.net import Layer, Net, from_message, load, loads
     from prototxt.text import Parsed, Unknown, parse
@@ -26,6 +27,7 @@ __all__ = [
     "PrototxtError",
     "Unknown",
     "WeightsError",
+    "deploy",
     "from_message",
     "load",
     "loads",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "prototxt.deployment": ("deploy",),
     "prototxt.errors": ("CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"),
     "prototxt.net": ("Layer", "Net", "from_message", "load", "loads"),
     "prototxt.text": ("Parsed", "Unknown", "parse"),

@@ -38,7 +38,8 @@ def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ..
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     known = {field.number: field for field in message.DESCRIPTOR.fields}
-    for entry in UnknownFieldSet(message):
+    unknown = UnknownFieldSet(message)
+    for entry in (unknown[index] for index in range(len(unknown))):
         field = known.get(entry.field_number)
         if field is None or field.enum_type is None:
             yield f"{path}field {entry.field_number}", _text(entry.data)

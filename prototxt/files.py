@@ -12,7 +12,7 @@ __all__ = ["check_text", "read_text"]
 
 _HEAD = 8192
 _DOWNLOAD = "download the file itself"
-_BINARY = "give the .prototxt; a caffemodel goes where the weights go"
+_BINARY = "give the .prototxt here and the caffemodel as the weights: are the two swapped?"
 _SIGNATURES = (
     ("version https://git-lfs", "a Git LFS pointer, not the file it points to", "run git lfs pull, or " + _DOWNLOAD),
     ("\x89HDF\r\n", "an HDF5 file", _BINARY),

@@ -13,7 +13,15 @@ SINGLE, WHOLE, SUMS = 2e-6, 5e-6, 1e-5  # of a blob's maximum; CAFFE.md, "Numeri
 BACKENDS = ("numpy", "torch", "onnx")
 
 
-def run(backend: str, prototxt: Path, caffemodel: object, inputs: list[np.ndarray], outputs: list[str], tmp: Path, **options: object) -> dict[str, np.ndarray]:
+def run(
+    backend: str,
+    prototxt: Path,
+    caffemodel: object,
+    inputs: list[np.ndarray],
+    outputs: list[str],
+    tmp: Path,
+    **options: object,
+) -> dict[str, np.ndarray]:
     """The named blobs as a backend computes them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", converters.CamcompatWarning)
@@ -53,7 +61,9 @@ def error(ours: np.ndarray, caffe: np.ndarray) -> float:
     """The largest difference as a share of the blob's largest magnitude; infinite where NaN or inf differ."""
     assert ours.shape == caffe.shape, f"shape {ours.shape}, Caffe's is {caffe.shape}"
     finite = np.isfinite(caffe)
-    if not np.array_equal(finite, np.isfinite(ours)) or not np.array_equal(caffe[~finite], ours[~finite], equal_nan=True):
+    if not np.array_equal(finite, np.isfinite(ours)) or not np.array_equal(
+        caffe[~finite], ours[~finite], equal_nan=True
+    ):
         return float("inf")
     if not finite.any():
         return 0.0

@@ -30,13 +30,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(model.path("prototxt"), path / "deploy.prototxt")
     shutil.copy(model.path("caffemodel"), path / "net.caffemodel")
     shutil.copy(next((model.folder / "pictures").glob("*.jpg")), path / "picture.jpg")
-    _run([sys.executable, "-c", "from converters import to_onnx; to_onnx('deploy.prototxt', 'net.caffemodel', 'net.onnx')"], path)
+    _run(
+        [
+            sys.executable,
+            "-c",
+            "from converters import to_onnx; to_onnx('deploy.prototxt', 'net.caffemodel', 'net.onnx')",
+        ],
+        path,
+    )
     return path
 
 
 def _run(command: list[str], cwd: Path, **variables: str) -> str:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    env = {**os.environ, "PYTHONPATH": paths, "CAMCOMPAT_HOME": str(cwd / "models"), "CAMCOMPAT_OFFLINE": "1", **variables}
+    env = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "CAMCOMPAT_HOME": str(cwd / "models"),
+        "CAMCOMPAT_OFFLINE": "1",
+        **variables,
+    }
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

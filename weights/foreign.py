@@ -64,7 +64,7 @@ def _refuse_text(text: str, where: str) -> None:
     if start.startswith(("<!doctype html", "<html", "<head", "<?xml", "<!--")):
         raise WeightsError("it is a web page (HTML or XML), not weights", where=where, remedy=_AGAIN)
     if re.search(r"^\s*(name|input|layers?|input_dim|input_shape)\s*[:{]", text, re.M):
-        remedy = "give the .caffemodel here and this file as the net"
+        remedy = "give the .caffemodel here and this file as the net: are the two swapped?"
         raise WeightsError("it is a net definition (prototxt text), not weights", where=where, remedy=remedy)
     shown = " ".join(text.split())[:60]
     raise WeightsError(f"it is text, not weights: {shown!r}", where=where, remedy=_CAFFEMODEL)

@@ -50,7 +50,9 @@ class Geometry:
         if self.outputs < 1:
             raise view.error("num_output is missing or 0", "state how many channels it makes")
         if self.group < 1 or self.channels % self.group or self.outputs % self.group:
-            raise view.error(f"{self.channels} channels and {self.outputs} outputs do not divide into {self.group} groups")
+            raise view.error(
+                f"{self.channels} channels and {self.outputs} outputs do not divide into {self.group} groups"
+            )
 
 
 def _each(ops: Ops, view: LayerView, bottoms: Sequence[Value], transposed: bool) -> list[Value]:
@@ -64,9 +66,7 @@ def _each(ops: Ops, view: LayerView, bottoms: Sequence[Value], transposed: bool)
     for x in bottoms:
         outer: Shape = x.shape[: g.axis]
         images = ops.reshape(x, (numel(outer), *x.shape[g.axis :]))
-        y = primitive(
-            images, weight, bias, strides=g.strides, pads=g.pads, dilations=g.dilations, group=g.group
-        )
+        y = primitive(images, weight, bias, strides=g.strides, pads=g.pads, dilations=g.dilations, group=g.group)
         tops.append(ops.reshape(y, (*outer, *y.shape[1:])))
     return tops
 

@@ -66,7 +66,7 @@ def _options(view: LayerView, p: Params) -> Options:
 
 @layer("DetectionOutput", bottoms=(3, 5))
 def detection_output(ops: Ops, view: LayerView, loc: Value, conf: Value, prior: Value, *arm: Value) -> Value:
-    """boxes decoded from priors, the best per class that overlap least, as rows of 7 (SSD: detection_output_layer.cpp)"""
+    """boxes decoded from priors, the best of each class that overlap least (SSD: detection_output_layer.cpp)"""
     p = view.params("detection_output_param")
     options = _options(view, p)
     priors = _check(view, options, loc, conf, prior, arm)
@@ -89,9 +89,7 @@ def _locations(options: Options) -> int:
     return 1 if options.share_location else options.classes
 
 
-def _check(
-    view: LayerView, options: Options, loc: Value, conf: Value, prior: Value, arm: tuple[Value, ...]
-) -> int:
+def _check(view: LayerView, options: Options, loc: Value, conf: Value, prior: Value, arm: tuple[Value, ...]) -> int:
     """The number of priors; an error where another bottom does not have as many."""
     if len(prior.shape) < 3 or prior.shape[1] != 2:
         raise view.error(f"the priors have shape {prior.shape}; (1, 2, 4 x priors) is expected")
@@ -99,11 +97,13 @@ def _check(
     if len(arm) == 2 and not options.share_location:
         raise view.error("5 bottoms need share_location: true", "RefineDet's first stage has one location per prior")
     expected = [("locations", loc, 4 * _locations(options)), ("confidences", conf, options.classes)]
-    expected += [(f"{name} of the first stage", x, per) for (name, per), x in zip((("scores", 2), ("locations", 4)), arm)]
+    expected += [
+        (f"{name} of the first stage", x, per) for (name, per), x in zip((("scores", 2), ("locations", 4)), arm)
+    ]
     for name, x, per in expected:
         if numel(x.shape[1:]) != priors * per:
             raise view.error(
-                f"{name} {x.shape}: {numel(x.shape[1:])} per image; {priors} priors x {per} = {priors * per} are expected",
+                f"{name} {x.shape}: {priors} priors x {per} = {priors * per} per image are expected",
                 "compare num_classes and share_location with the layers before",
             )
     return priors
@@ -156,7 +156,7 @@ def _select(ops: Ops, options: Options, boxes: Value, scores: Value) -> Value:
     table = ops.concat([*(ops.unsqueeze(x, 3) for x in (*columns, best)), boxes], 3)
     table = ops.concat([ops.reshape(table, (numel(best.shape), 7)), _nothing(ops, batch)], 0)
     total = ops.reshape(ops.reduce("max", kept, (0, 1)), (1,))
-    none = ops.expand(ops.sub(ops.const(np.float32([1])), total), (batch,))
+    none = ops.expand(ops.sub(ops.const(np.ones(1, np.float32)), total), (batch,))
     flags = ops.concat([ops.reshape(kept, (numel(best.shape),)), none], 0)
     return ops.gather(table, ops.nonzero(flags, "detections"), 0)
 

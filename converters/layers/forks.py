@@ -90,7 +90,9 @@ def _bn_segnet(ops: Ops, view: LayerView, p: Params, x: Value) -> list[Value]:
     arrays = [view.array(i, (1, channels, 1, 1), name) for i, name in enumerate(("weight", "bias"))]
     if p.bn_mode == "INFERENCE":
         if len(view.tops) > 1:
-            raise view.error("the second and third top (mean, variance) are filled in bn_mode LEARN only", "remove them")
+            raise view.error(
+                "the second and third top (mean, variance) are filled in bn_mode LEARN only", "remove them"
+            )
         return [_affine(ops, x, arrays, channels)]
     axes = [axis for axis in range(len(x.shape)) if axis != 1]
     mean = ops.reduce("mean", x, axes)

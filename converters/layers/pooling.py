@@ -47,7 +47,7 @@ class Axis:
     @property
     def divisors(self) -> np.ndarray:
         """Caffe's share of the divisor of an average: the window clipped to length + pad, so padding counts."""
-        return np.minimum(self.starts + self.kernel, self.length + self.pad) - self.starts
+        return np.asarray(np.minimum(self.starts + self.kernel, self.length + self.pad) - self.starts)
 
     @property
     def some_empty(self) -> bool:

@@ -32,7 +32,7 @@ class Grid:
 
 @layer("PriorBox", bottoms=2)
 def prior_box(ops: Ops, view: LayerView, x: Value, image: Value) -> Value:
-    """boxes of several sizes and shapes at each cell of a feature map, and their variances (SSD: prior_box_layer.cpp)"""
+    """boxes of several sizes and shapes at each cell of a map, and their variances (SSD: prior_box_layer.cpp)"""
     p = view.params("prior_box_param")
     for name in FOREIGN:
         if p.has(name):
@@ -41,7 +41,7 @@ def prior_box(ops: Ops, view: LayerView, x: Value, image: Value) -> Value:
     boxes = _boxes(grid, _sizes(view, p))
     if p.clip:
         boxes = boxes.clip(0, 1)
-    variances = np.broadcast_to(np.float32(_variances(view, p)), boxes.shape)
+    variances = np.broadcast_to(np.asarray(_variances(view, p), np.float32), boxes.shape)
     return ops.const(np.stack([boxes.reshape(-1), variances.reshape(-1)])[None], "priors")
 
 
@@ -107,7 +107,7 @@ def _boxes(grid: Grid, sizes: np.ndarray) -> np.ndarray:
     y = (np.arange(grid.height, dtype=np.float32) + grid.offset) * grid.step_h
     centres = np.stack(np.meshgrid(x, y), axis=-1)[:, :, None].astype(np.float64)
     half = sizes.astype(np.float64) / 2
-    image = np.float64([grid.image_w, grid.image_h])
+    image = np.array([grid.image_w, grid.image_h], np.float64)
     return np.concatenate([(centres - half) / image, (centres + half) / image], axis=-1).astype(np.float32)
 
 

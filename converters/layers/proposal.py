@@ -1,10 +1,12 @@
-"""Proposal (py-faster-rcnn's rpn/proposal_layer.py; PVANet's proposal_layer.cpp): regions from a region proposal net."""
+"""Proposal (py-faster-rcnn's rpn/proposal_layer.py; PVANet's proposal_layer.cpp): regions worth a second look."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from ..view import LayerView
 FOREIGN = ("anchor_base_size", "anchor_scale", "anchor_ratio", "max_rois", "iou_threshold", "output_actual_rois_num")
 # py-faster-rcnn's configuration in phase TEST, where the prototxt cannot say otherwise.
 PRE_NMS, POST_NMS, NMS_THRESHOLD, MIN_SIZE, BASE_SIZE = 6000, 300, 0.7, 16, 16
+# key: number, key: [numbers] or key: !!python/tuple [numbers], up to a comma, a new line or the end
+ENTRY = re.compile(r"""['"]?(\w+)['"]?\s*:\s*(?:!!python/tuple\s*)?(\[[^\]]*\]|\([^)]*\)|[^,\s}]+)\s*(?:,|\n|$)\s*""")
+Rounding = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,9 @@ def proposal(ops: Ops, view: LayerView, scores: Value, deltas: Value, info: Valu
     p = view.params("proposal_param")
     for name in FOREIGN:
         if p.has(name):
-            raise view.error(f"{name} belongs to another fork's Proposal", "give ratio, scale, pre_nms_topn as PVANet does")
+            raise view.error(
+                f"{name} belongs to another fork's Proposal", "give ratio, scale, pre_nms_topn as PVANet does"
+            )
     if not p.ratio or not p.scale:
         raise view.error("ratio and scale are missing", "state the anchors, e.g. ratio: 0.5 ratio: 1 ratio: 2 scale: 8")
     anchors = _anchors(p.base_size, p.ratio, p.scale, lambda x: np.floor(x + np.float32(0.5)))
@@ -59,45 +66,43 @@ def python_proposal(ops: Ops, view: LayerView, scores: Value, deltas: Value, inf
     for name in ("module", "layer"):
         p.has(name)  # read already: they chose this function
     anchors = _anchors(BASE_SIZE, given.get("ratios", (0.5, 1, 2)), given.get("scales", (8, 16, 32)), np.round)
-    settings = Settings(int(given["feat_stride"]), anchors, PRE_NMS, POST_NMS, NMS_THRESHOLD, MIN_SIZE)
+    settings = Settings(int(given["feat_stride"][0]), anchors, PRE_NMS, POST_NMS, NMS_THRESHOLD, MIN_SIZE)
     rois, best = _propose(ops, view, settings, scores, deltas, info)
     return [rois, ops.reshape(best, (best.shape[0], 1))][: len(view.tops)]
 
 
-def _param_str(view: LayerView, text: str) -> dict[str, float | tuple[float, ...]]:
+def _param_str(view: LayerView, text: str) -> dict[str, tuple[float, ...]]:
     """The few forms of YAML that occur: ``'feat_stride': 16``, ``{feat_stride: 16, scales: [8, 16]}``, one per line."""
-    entry = re.compile(r"""['"]?(\w+)['"]?\s*:\s*(?:!!python/tuple\s*)?(\[[^\]]*\]|\([^)]*\)|[^,\s}]+)\s*(?:,|\n|$)\s*""")
-    body, given, position = text.strip().strip("{}").strip(), {}, 0
+    body, position = text.strip().strip("{}").strip(), 0
+    given: dict[str, tuple[float, ...]] = {}
     while position < len(body):
-        found = entry.match(body, position)
+        found = ENTRY.match(body, position)
         try:
             value = ast.literal_eval(found[2]) if found else None
         except (ValueError, SyntaxError):
             value = None
-        numbers = value if isinstance(value, (list, tuple)) else (value,)
+        numbers = tuple(value) if isinstance(value, (list, tuple)) else (value,)
         if found is None or not numbers or not all(isinstance(number, (int, float)) for number in numbers):
             raise view.error(f'param_str "{text}" is not understood from "{body[position:]}"', "e.g. 'feat_stride': 16")
-        given[found[1]] = tuple(numbers) if isinstance(value, (list, tuple)) else value
+        given[found[1]] = numbers
         position = found.end()
     return given
 
 
-def _anchors(base: int, ratios: object, scales: object, rounding: object) -> np.ndarray:
+def _anchors(base: int, ratios: Sequence[float], scales: Sequence[float], rounding: Rounding) -> np.ndarray:
     """(ratios · scales, 4) boxes [x1 y1 x2 y2] about the centre of a base square, whole pixels inclusive."""
     boxes = []
     centre = np.float32(0.5 * (base - 1))
-    for ratio in np.float32(np.atleast_1d(ratios)):
-        width = rounding(np.sqrt(np.float32(base * base) / ratio))  # type: ignore[operator]
-        height = rounding(width * ratio)  # type: ignore[operator]
-        for scale in np.float32(np.atleast_1d(scales)):
+    for ratio in np.asarray(ratios, np.float32):
+        width = rounding(np.sqrt(np.float32(base * base) / ratio))
+        height = rounding(width * ratio)
+        for scale in np.asarray(scales, np.float32):
             half = np.float32(0.5) * (np.stack([width, height]) * scale - 1)
             boxes.append(np.concatenate([centre - half, centre + half]))
     return np.asarray(boxes, np.float32)
 
 
-def _propose(
-    ops: Ops, view: LayerView, s: Settings, scores: Value, deltas: Value, info: Value
-) -> tuple[Value, Value]:
+def _propose(ops: Ops, view: LayerView, s: Settings, scores: Value, deltas: Value, info: Value) -> tuple[Value, Value]:
     """The regions (K, 5) [0 x1 y1 x2 y2] and their scores (K,)."""
     if static(scores.shape[0], "Proposal takes a single image") != 1:
         raise view.error(f"{scores.shape[0]} images; Proposal takes one at a time", "set the batch size to 1")
@@ -119,7 +124,7 @@ def _propose(
     best, places = ops.top_k(front, count, 1)
     boxes = ops.gather(boxes, ops.reshape(places, (count,)), 0)
     # Pixels are inclusive here: one more on the right and below makes intervals of them.
-    outer = ops.add(boxes, ops.const(np.float32([0, 0, 1, 1]), "inclusive"))
+    outer = ops.add(boxes, ops.const(np.array([0, 0, 1, 1], np.float32), "inclusive"))
     kept = ops.reshape(ops.nms(ops.unsqueeze(outer, 0), best, iou_threshold=s.nms_threshold), (count,))
     if 0 < s.post_nms < count:
         rank = ops.cumsum(ops.cast(kept, "int64"), 0)

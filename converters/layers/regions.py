@@ -47,7 +47,9 @@ def psroi_pooling(ops: Ops, view: LayerView, x: Value, rois: Value) -> Value:
     left, right = (ops.reshape(e, (count, 1, 1, group)) for e in _edges(ops, rois, (1, 3), scale, group, width))
     top, bottom = (ops.reshape(e, (count, 1, group, 1)) for e in _edges(ops, rois, (2, 4), scale, group, height))
     image = ops.reshape(ops.cast(ops.slice(rois, 1, 0, 1), "int64"), (count, 1, 1, 1))
-    plane = ops.add(ops.mul(image, ops.const(channels)), ops.const(np.arange(channels).reshape(1, outputs, group, group)))
+    plane = ops.add(
+        ops.mul(image, ops.const(channels)), ops.const(np.arange(channels).reshape(1, outputs, group, group))
+    )
 
     def total(y: Value, x: Value) -> Value:
         row = ops.add(ops.mul(plane, ops.const(height + 1)), y)
@@ -59,9 +61,7 @@ def psroi_pooling(ops: Ops, view: LayerView, x: Value, rois: Value) -> Value:
     return ops.div(ops.cast(inner, "float32"), ops.cast(ops.maximum(area, ops.const(1)), "float32"))
 
 
-def _edges(
-    ops: Ops, rois: Value, columns: tuple[int, int], scale: float, bins: int, limit: int
-) -> tuple[Value, Value]:
+def _edges(ops: Ops, rois: Value, columns: tuple[int, int], scale: float, bins: int, limit: int) -> tuple[Value, Value]:
     """First and last + 1 pixel (R, bins) of the bins along one axis, int64, each step rounded to float32 as Caffe's."""
 
     def single(x: Value) -> Value:

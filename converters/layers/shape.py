@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..dims import Dim, divide, numel, static
@@ -49,9 +51,9 @@ def slice_(ops: Ops, view: LayerView, x: Value) -> list[Value]:
             raise view.error(f"{length} elements do not divide into {count} tops", "give slice_point")
         points = [length // count * i for i in range(1, count)]
     edges = [0, *points, length]
-    if any(a >= b for a, b in zip(edges, edges[1:])):
+    if any(a >= b for a, b in pairwise(edges)):
         raise view.error(f"slice_point {points} must rise between 0 and {length}")
-    return [ops.slice(x, axis, a, b) for a, b in zip(edges, edges[1:])]
+    return [ops.slice(x, axis, a, b) for a, b in pairwise(edges)]
 
 
 @layer("Flatten")

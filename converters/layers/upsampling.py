@@ -53,7 +53,7 @@ def _size(view: LayerView, p: Params, axis: int, length: int) -> int:
 
 @layer("Upsample", bottoms=(1, 2))
 def upsample(ops: Ops, view: LayerView, x: Value, *mask: Value) -> Value:
-    """with a mask, each value back at the place its pooling took it from (SegNet); without, each pixel repeated (YOLO)"""
+    """with a mask, each value back where its pooling took it from (SegNet); without, each pixel repeated (YOLO)"""
     p = view.params("upsample_param")
     if any(p.has(name) for name in ("stride", "stride_h", "stride_w")):
         raise view.error("stride belongs to another fork's Upsample", "give scale")

@@ -50,7 +50,9 @@ def _convolution(ops: Ops, view: LayerView, x: Value, *, transposed: bool) -> Va
         raise view.error(f"group {p.group} is no parameter of {view.type}", "remove it")
     ends = (channels, outputs) if transposed else (outputs, channels)
     weight = view.blob(0, (*ends, *kernel), "weight")
-    bias = view.blob(1, (outputs,), "bias") if p.bias_term else None
+    bias = None
+    if p.bias_term:  # C3D keeps it with five axes
+        bias = ops.const(view.array(1, (1, 1, 1, 1, outputs), "bias").reshape(outputs), "bias", learned=True)
     primitive = ops.conv_transpose if transposed else ops.conv
     return primitive(x, weight, bias, strides=strides, pads=pads, dilations=(1, 1, 1), group=1)
 
@@ -69,11 +71,13 @@ def deconvolution3d(ops: Ops, view: LayerView, x: Value) -> Value:
 
 @layer("Pooling3D", verified="by definition")
 def pooling3d(ops: Ops, view: LayerView, x: Value) -> Value:
-    """MAX and AVE pooling over length, height and width; the ceiling has no clip rule here (C3D: pooling3d_layer.cpp)"""
+    """MAX and AVE pooling over length, height and width, without the clip rule (C3D: pooling3d_layer.cpp)"""
     p = view.params("pooling_param")
     for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w", "temporal_pad"):
         if p.has(name):
-            raise view.error(f"{name} is no parameter of Pooling3D", "it takes kernel_size, stride, pad and kernel_depth")
+            raise view.error(
+                f"{name} is no parameter of Pooling3D", "it takes kernel_size, stride, pad and kernel_depth"
+            )
     if p.global_pooling or p.round_mode != "CEIL" or not p.ceil_mode:
         raise view.error("Pooling3D has neither global_pooling nor round_mode", "give kernel_size and kernel_depth")
     if p.pool == "STOCHASTIC":

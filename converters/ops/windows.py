@@ -34,14 +34,12 @@ class Windows(Recorder):
         dilations: Ints,
         group: int = 1,
     ) -> Value:
-        """Cross-correlation: x (N, C, *D), weight (O, C/group, *K), bias (O,); `pads` zeros on both sides of each axis."""
+        """Cross-correlation: x (N, C, *D), weight (O, C/group, *K), bias (O,); `pads` zeros on both sides."""
         spatial = [static(dim, "the image size is needed") for dim in x.shape[2:]]
         if static(x.shape[1]) != static(weight.shape[1]) * group:
             raise ShapeMismatch(f"{x.shape[1]} channels meet weights for {weight.shape[1]} x {group} group(s)")
         kernel = [static(k) for k in weight.shape[2:]]
-        size = tuple(
-            window_count(n, k, s, p, p, d) for n, k, s, p, d in zip(spatial, kernel, strides, pads, dilations)
-        )
+        size = tuple(window_count(n, k, s, p, p, d) for n, k, s, p, d in zip(spatial, kernel, strides, pads, dilations))
         self._positive(size, f"a window of {kernel} on an image of {spatial} padded by {list(pads)}")
         attrs = {"strides": tuple(strides), "pads": tuple(pads), "dilations": tuple(dilations), "group": group}
         return self.record("conv", [x, weight, bias], [((x.shape[0], weight.shape[0], *size), x.dtype)], attrs)[0]

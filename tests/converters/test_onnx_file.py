@@ -1,4 +1,4 @@
-"""What an ONNX file looks like: names, symbolic batch, CAM outputs, metadata; and that it appears whole or not at all."""
+"""What an ONNX file holds: names, symbolic batch, CAM outputs, metadata; and that it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -95,10 +95,11 @@ def test_heads_are_found_by_structure(form: str, tmp_path: Path) -> None:
     channels = 7 if form == "class maps" else 4
     net = prototxt.loads(
         'input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 5 }'
-        f'layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {{ num_output: {channels}'
-        " kernel_size: 3 pad: 1 } }"
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param '
+        f"{{ num_output: {channels} kernel_size: 3 pad: 1 }} }}"
         'layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }'
-        'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE global_pooling: true } }'
+        'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" '
+        "pooling_param { pool: AVE global_pooling: true } }"
         f'{tail} layer {{ name: "prob" type: "Softmax" bottom: "fc" top: "prob" }}'
     )
     path = converters.to_onnx(net, converters.Synthetic(), tmp_path / "net.onnx")

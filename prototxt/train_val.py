@@ -1,0 +1,259 @@
+"""A training definition (train_val.prototxt, or the net that a caffemodel embeds) as the net that one deploys.
+
+Data layers become inputs, losses the scores that they compare with the labels; labels, metrics and whatever only they
+need are left out. What was changed is returned as notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prototxt.data_layers import Partial, UnknownShape, is_data, top_shape
+from prototxt.entry import Entry
+from prototxt.heads import Head, auxiliary, heads_of, is_loss, is_metric, learned_blobs
+from prototxt.schema import message_class
+from prototxt.splits import without_splits
+
+__all__ = ["Options", "rewrite"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to rewrite a training definition.
+
+    Attributes:
+        keep_losses: True keeps losses, metrics and labels; None rewrites them where the file is a training definition.
+        embedded: the net comes out of a caffemodel, which Caffe writes while training.
+        given: shapes that the caller gives, by input.
+        channels: the number of channels that a layer's weights take, None if unknown.
+        own: layer types that the user has registered.
+    """
+
+    keep_losses: bool | None = None
+    embedded: bool = False
+    given: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    channels: Callable[[Any], int | None] = lambda layer: None
+    own: Container[str] = ()
+
+
+def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[list[Entry], list[str]]:
+    """The layers of the deployed net, and a note on each change.
+
+    Args:
+        kept: the layers of the wanted phase.
+        absent: those of the other phase.
+        options: see :class:`Options`.
+
+    Raises:
+        UnknownShape: the size of an input is not known.
+    """
+    if options.embedded:
+        kept, absent = without_splits(kept, absent)
+    notes: list[str] = []
+    net = _with_data(kept, absent, options, notes)
+    has_data = any(is_data(entry.message, options.own) for entry in net)
+    training = has_data or options.embedded or (_phases(kept + absent) and any(is_loss(e.message) for e in kept))
+    if options.keep_losses is not True and (training or options.keep_losses is False):
+        net = _without_losses(net, absent, notes)
+    elif not has_data:
+        return kept, []
+    needed = {bottom for entry in net for bottom in entry.message.bottom}
+    return [each for entry in net for each in _as_input(entry, needed, net, options, notes)], notes
+
+
+def _phases(entries: list[Entry]) -> bool:
+    """Whether the file describes more than one phase."""
+    return any(rule.HasField("phase") for e in entries for rule in (*e.message.include, *e.message.exclude))
+
+
+def _with_data(kept: list[Entry], absent: list[Entry], options: Options, notes: list[str]) -> list[Entry]:
+    """The layers, and before them the data layers of the other phase whose tops nobody else produces."""
+    produced: set[str] = set()
+    missing: set[str] = set()
+    for entry in kept:
+        missing.update(bottom for bottom in entry.message.bottom if bottom not in produced)
+        produced.update(entry.message.top)
+    taken = []
+    for entry in absent:
+        if is_data(entry.message, options.own) and missing.intersection(entry.message.top):
+            taken.append(entry)
+            missing.difference_update(entry.message.top)
+            notes.append(f"{entry.where}: taken from the other phase, as this one has no data layer of its own")
+    return taken + kept
+
+
+def _without_losses(net: list[Entry], absent: list[Entry], notes: list[str]) -> list[Entry]:
+    """Losses replaced by their scores; metrics, auxiliary classifiers, and what only they need left out."""
+    heads = heads_of(net, absent)
+    dropped = {id(entry) for entry in net if is_loss(entry.message) or is_metric(entry.message)}
+    if not dropped and not heads:
+        return net
+    minor = auxiliary(heads)
+    rest = [entry for entry in net if id(entry) not in dropped]
+    scores = _scores([head for head in heads if head not in minor], rest)
+    result: list[Entry] = []
+    for entry in net:
+        if id(entry) not in dropped:
+            result.append(entry)
+        elif id(entry) in scores:
+            result.append(scores[id(entry)])
+    present = {id(entry) for entry in net}
+    result += [score for key, score in scores.items() if key not in present]  # of losses of the other phase only
+    metrics = [e.message.name for e in net if is_metric(e.message) and not is_loss(e.message)]
+    notes.append(_changes(heads, minor, scores, metrics))
+    side = {blob for head in minor for blob in head.predictions}
+    return _trimmed(result, net, _outputs(result, side))
+
+
+def _changes(heads: list[Head], minor: list[Head], scores: Mapping[int, Entry], metrics: list[str]) -> str:
+    """What became of losses, side classifiers and metrics, in words."""
+    became = []
+    for head in heads:
+        if id(head.entry) in scores:
+            became.append(f'{head.entry.message.name} -> {head.score} "{scores[id(head.entry)].message.top[0]}"')
+        elif head not in minor:
+            became.append(f"{head.entry.message.name} -> {', '.join(head.predictions)}")
+    groups = (
+        ("losses became scores", became),
+        ("left out: side classifiers of smaller loss_weight", [head.entry.message.name for head in minor]),
+        ("left out: metrics", metrics),
+    )
+    text = "; ".join(f"{what} ({', '.join(names)})" for what, names in groups if names)
+    return f"a training definition, read as the net to deploy: {text}; keep_losses=True keeps them"
+
+
+def _scores(heads: list[Head], rest: list[Entry]) -> dict[int, Entry]:
+    """By the loss layer's entry, the layer that takes its place: none where the net has it already, or needs none."""
+    present = {(entry.message.type, bottom) for entry in rest for bottom in entry.message.bottom[:1]}
+    wanted = [head for head in heads if head.score and (head.score, head.predictions[0]) not in present]
+    taken = {top for entry in rest for top in entry.message.top}
+    last = next((head for head in reversed(wanted) if head.score == "Softmax"), None)
+    scores = {}
+    for head in wanted:
+        loss = head.entry.message
+        top = "prob" if head is last and "prob" not in taken else f"{loss.name or loss.type}_prob"
+        if len(loss.top) > 1:  # SoftmaxWithLoss: its second top is the softmax
+            top = loss.top[1]
+        while top in taken:
+            top += "_"
+        taken.add(top)
+        layer = message_class("LayerParameter")(name=top, type=head.score, bottom=head.predictions[:1], top=[top])
+        if head.score == "Softmax" and loss.HasField("softmax_param"):
+            layer.softmax_param.CopyFrom(loss.softmax_param)
+        elif loss.HasField("infogain_loss_param"):
+            layer.softmax_param.axis = loss.infogain_loss_param.axis
+        where = f'{head.entry.where}, as {head.score} "{top}"'
+        scores[id(head.entry)] = Entry(layer, head.entry.line, head.entry.origin, where)
+    return scores
+
+
+def _outputs(net: list[Entry], side: set[str]) -> set[str]:
+    """What the net is for: blobs that depend on learned weights and that nobody reads, but for the side branches'."""
+    read = {bottom for entry in net if entry.message.type != "Silence" for bottom in entry.message.bottom}
+    silenced = {bottom for entry in net for bottom in entry.message.bottom} - read
+    unread = {top for entry in net if entry.message.bottom for top in entry.message.top if top not in read}
+    return (unread & learned_blobs(net)) - side - silenced or unread - side - silenced
+
+
+def _trimmed(net: list[Entry], before: list[Entry], needed: set[str]) -> list[Entry]:
+    """The layers that the needed blobs need; inputs that only left-out layers read are gone, too."""
+    needed = set(needed)
+    live = set()
+    for entry in reversed(net):
+        if needed.intersection(entry.message.top):
+            needed.update(entry.message.bottom)
+            live.add(id(entry))
+    read = {bottom for entry in before for bottom in entry.message.bottom}
+    result = []
+    for entry in net:
+        layer = entry.message
+        if layer.type == "Silence":
+            result += _with(entry, bottom=[name for name in layer.bottom if name in needed])
+        elif layer.type == "Input":
+            tops = [top for top in layer.top if top in needed or top not in read]
+            result += _with(entry, top=tops)
+        elif layer.type == "Split":
+            result += _with(entry, top=[top for top in layer.top if top in needed])
+        elif id(entry) in live:
+            result.append(entry)
+    return result
+
+
+def _with(entry: Entry, **names: list[str]) -> list[Entry]:
+    """The entry with some of its tops or bottoms only; nothing where none is left."""
+    ((field_name, wanted),) = names.items()
+    present = list(getattr(entry.message, field_name))
+    if wanted == present:
+        return [entry]
+    if not wanted:
+        return []
+    layer = type(entry.message)()
+    layer.CopyFrom(entry.message)
+    getattr(layer, field_name)[:] = wanted
+    if layer.type == "Input" and len(layer.input_param.shape) > 1:
+        shapes = [shape for shape, top in zip(entry.message.input_param.shape, present, strict=False) if top in wanted]
+        del layer.input_param.shape[:]
+        layer.input_param.shape.extend(shapes)
+    return [Entry(layer, entry.line, entry.origin, entry.where)]
+
+
+def _as_input(entry: Entry, needed: set[str], net: list[Entry], options: Options, notes: list[str]) -> list[Entry]:
+    """A data layer as an Input layer with those of its tops that are read; any other layer as it is."""
+    layer = entry.message
+    if not is_data(layer, options.own):
+        return [entry]
+    tops = [(index, top) for index, top in enumerate(layer.top) if top in needed]
+    if not tops:
+        return []
+    made = message_class("LayerParameter")(name=layer.name, type="Input", top=[top for _, top in tops])
+    for index, top in tops:
+        shape = options.given.get(top) or _shape(entry, index, top, net, options, notes)
+        made.input_param.shape.add(dim=shape)
+    spelt = ", ".join(
+        f"{top} {'x'.join(map(str, s.dim))}" for top, s in zip(made.top, made.input_param.shape, strict=True)
+    )
+    notes.append(f"{entry.where}: taken as the input {spelt}; what it does to pictures is the caller's to do")
+    return [Entry(made, entry.line, entry.origin, entry.where)]
+
+
+def _shape(entry: Entry, index: int, top: str, net: list[Entry], options: Options, notes: list[str]) -> tuple[int, ...]:
+    """The whole shape of a data layer's top.
+
+    Raises:
+        UnknownShape: the layer does not say how large its pictures are.
+    """
+    partial: Partial = top_shape(entry.message, index)
+    if len(partial) < 4:
+        return tuple(int(size or 1) for size in partial)
+    reader = _reader(top, net)
+    batch, channels, height, width = partial
+    known = options.channels(reader) if reader is not None else None
+    if known is None and channels is None and height:
+        notes.append(f'{entry.where}: input "{top}" is assumed to have 3 channels; {_REMEDY.format(top)}')
+        known = 3
+    shape = (batch, known or channels, height, width)
+    if None in shape:
+        raise UnknownShape(top, shape, reader.name if reader is not None else "", entry.where)
+    return tuple(int(size or 1) for size in shape)
+
+
+_REMEDY = "otherwise give --input-shape {0}=N,C,H,W"
+_WEIGHTED = ("Convolution", "InnerProduct")
+
+
+def _reader(blob: str, net: list[Entry]) -> Any:
+    """The first layer with weights that reads a blob, directly or through layers that keep its channels."""
+    names = {blob}
+    for entry in net:
+        layer = entry.message
+        if names.intersection(layer.bottom):
+            if any(name in layer.type for name in _WEIGHTED):
+                return layer
+            if len(layer.bottom) == 1 and len(layer.top) >= 1 and layer.type not in _SHAPERS:
+                names.update(layer.top)
+    return None
+
+
+_SHAPERS = ("Slice", "Reshape", "Permute", "Flatten", "Reduction", "Tile", "Im2col", "ArgMax", "Deconvolution")
