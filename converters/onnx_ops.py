@@ -45,9 +45,10 @@ def _plain(op: str, onnx_op: str, **rename: str) -> None:
 
 for _op, _onnx in {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs",
-    "neg": "Neg", "round_to_float32": "Identity", "floor": "Floor", "ceil": "Ceil", "sign": "Sign", "logical_not": "Not", "add": "Add", "sub": "Sub",
-    "mul": "Mul", "div": "Div", "mod": "Mod", "pow": "Pow", "maximum": "Max", "minimum": "Min", "greater": "Greater",
-    "greater_equal": "GreaterOrEqual", "equal": "Equal", "logical_and": "And", "where": "Where", "matmul": "MatMul",
+    "neg": "Neg", "round_to_float32": "Identity", "floor": "Floor", "ceil": "Ceil", "sign": "Sign",
+    "logical_not": "Not", "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "mod": "Mod", "pow": "Pow",
+    "maximum": "Max", "minimum": "Min", "greater": "Greater", "greater_equal": "GreaterOrEqual", "equal": "Equal",
+    "logical_and": "And", "where": "Where", "matmul": "MatMul",
 }.items():  # fmt: skip
     _plain(_op, _onnx)
 _plain("leaky_relu", "LeakyRelu", alpha="alpha")

@@ -12,50 +12,14 @@ import numpy as np
 __all__ = ["Params", "unread"]
 
 # Fields that only training, initialisation or the choice of an implementation reads: no forward pass depends on them.
-IRRELEVANT = frozenset(
-    [
-        "name",
-        "type",
-        "bottom",
-        "top",
-        "phase",
-        "loss_weight",
-        "param",
-        "blobs",
-        "propagate_down",
-        "include",
-        "exclude",
-        "weight_filler",
-        "bias_filler",
-        "filler",
-        "slope_filler",
-        "scale_filler",
-        "engine",
-        "force_nd_im2col",
-        "moving_average_fraction",
-        "stable_prod_grad",
-        "dropout_ratio",
-        "scale_train",
-        "debug_info",
-        "mean_file",
-        "blob_share_mode",
-        "blobs_lr",
-        "weight_decay",
-        "share_mode",
-        "relu6_inplace",
-        "shift_filler",
-        "momentum",
-        "frozen",
-        "fix_gradient",
-        "bp_norm",
-        "transform_param",
-        "save_output_param",
-        "save_file",
-        "visualize",
-        "visualize_threshold",
-        "share_in_parallel",
-    ]
-)
+_IRRELEVANT = """
+    name type bottom top phase loss_weight param blobs propagate_down include exclude weight_filler bias_filler
+    filler slope_filler scale_filler engine force_nd_im2col moving_average_fraction stable_prod_grad
+    dropout_ratio scale_train debug_info mean_file blob_share_mode blobs_lr weight_decay share_mode
+    relu6_inplace shift_filler momentum frozen fix_gradient bp_norm transform_param save_output_param save_file
+    visualize visualize_threshold share_in_parallel
+"""
+IRRELEVANT = frozenset(_IRRELEVANT.split())
 
 
 class Params:
