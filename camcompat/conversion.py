@@ -59,7 +59,7 @@ class Artefact:
 
 
 def convert(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     folder: str | os.PathLike[str] = ".",
     *,
@@ -70,15 +70,16 @@ def convert(
     cam: bool | None = None,
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
+    keep_losses: bool | None = None,
 ) -> list[Artefact]:
     """Convert a Caffe net and check the results against each other before they reach their names.
 
     Args:
-        prototxt, caffemodel: the net's definition and weights.
+        prototxt, caffemodel: the net's definition and weights; None as the definition takes the one inside the weights.
         folder: where the files go; it is created.
         name: the files' common name; by default the caffemodel's.
         formats: "onnx" (one .onnx) and "torch" (.py and .safetensors).
-        outputs, input_shapes, cam, top_k, metadata: as for `converters.to_onnx`.
+        outputs, input_shapes, cam, top_k, metadata, keep_losses: as for `converters.to_onnx`.
 
     Returns:
         The files written: `name.onnx`, `name.py`, `name.safetensors`.
@@ -89,24 +90,23 @@ def convert(
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
     from converters.build import build
-    from converters.cam_head import find_cam_head
 
     unknown = [entry for entry in formats if entry not in FORMATS]
     if unknown:
         raise ConversionError(f'there is no format "{unknown[0]}"', remedy=f"choose from {', '.join(FORMATS)}")
-    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes)
-    head = find_cam_head(lowered.graph) if (outputs is None if cam is None else cam) else None
-    if cam and head is None:
-        raise ConversionError("no CAM head was found", where=lowered.net.source, remedy="convert without --cam")
+    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
     stem = name or _stem(lowered.net.source, caffemodel)
     target = Path(folder)
     with _staging(target) as stage:
         made = []
         reference = _Reference(lowered)
         if "onnx" in formats:
-            from converters.onnx_file import onnx_model, save_onnx
+            from converters.onnx_file import cam_head, onnx_model
 
-            path = save_onnx(onnx_model(lowered, head, top_k=top_k, metadata=metadata), stage / f"{stem}.onnx")
+            wants_cam = outputs is None if cam is None else cam
+            head = cam_head(lowered, required=bool(cam)) if wants_cam else None
+
+            path = onnx_model(lowered, head, top_k=top_k, metadata=metadata).save(stage / f"{stem}.onnx")
             made.append(Artefact(path, "ONNX", reference.check_onnx(path)))
         if "torch" in formats:
             made += _torch(lowered, reference, stage / f"{stem}.py")

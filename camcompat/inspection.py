@@ -71,13 +71,20 @@ class Inspection:
         return {**asdict(self), **totals}
 
 
-def inspect(prototxt: NetLike, caffemodel: WeightsLike | None = None, *, input_shapes: Shapes = None) -> Inspection:
+def inspect(
+    prototxt: NetLike | None,
+    caffemodel: WeightsLike | None = None,
+    *,
+    input_shapes: Shapes = None,
+    keep_losses: bool | None = None,
+) -> Inspection:
     """Describe a net layer by layer; a layer that is not supported is a row, not an error.
 
     Args:
-        prototxt: path of the net's definition, or a `prototxt.Net`.
+        prototxt: path of the net's definition, or a `prototxt.Net`; None takes the net inside the caffemodel.
         caffemodel: its weights; without them, shapes come from the prototxt alone.
         input_shapes: input name → another shape than the prototxt declares.
+        keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
 
     Raises:
         PrototxtError: the definition cannot be read at all.
@@ -90,8 +97,9 @@ def inspect(prototxt: NetLike, caffemodel: WeightsLike | None = None, *, input_s
     from converters.build import load_net
     from converters.lowering import lower
 
-    net = load_net(prototxt, input_shapes)
-    lowered = lower(net, ShapesOnly() if caffemodel is None else blob_source(caffemodel), tolerant=True)
+    blobs = ShapesOnly() if caffemodel is None else blob_source(caffemodel)
+    net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)
+    lowered = lower(net, blobs, tolerant=True)
     counts = _multiply_adds(lowered)
     graph = lowered.graph
     rows = []

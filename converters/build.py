@@ -58,7 +58,8 @@ def load_net(
             own=layer_types(),
         )
 
-    shapes, notes = dict(input_shapes or {}), []
+    shapes: dict[str, Sequence[int]] = dict(input_shapes or {})
+    notes: list[str] = []
     while True:
         try:
             net = deployed(shapes)

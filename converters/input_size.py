@@ -52,7 +52,7 @@ def infer_shape(unknown: UnknownShape, with_shape: WithShape, blobs: FileBlobs) 
     low, high = search.range()
     if low > high or high >= LARGEST:
         raise unknown
-    side = next((size for size in USUAL if low <= size <= high), 0) or search.most_exact(low, high)
+    side = search.usual(low, high) or search.most_exact(low, high)
     if not side:
         raise unknown
     shape = (batch, channels, side, side)
@@ -134,6 +134,11 @@ class _Search:
                 below = middle
         return above
 
+    def usual(self, low: int, high: int) -> int:
+        """The first usual size that tiling poolings (stride = kernel) cover exactly; 0 where none is."""
+        sizes = [size for size in USUAL if low <= size <= high]
+        return next((size for size in sizes if _inexact(self._lower(size), tiling=True) == 0), 0)
+
     def most_exact(self, low: int, high: int) -> int:
         """The one size at which the fewest windows overhang or leave pixels over; 0 where several do equally well."""
         counts = {side: _inexact(self._lower(side)) for side in range(low, high + 1)}
@@ -141,9 +146,17 @@ class _Search:
         return best[0] if len(best) == 1 else 0
 
 
-def _inexact(lowered: Lowered) -> int:
-    """How many convolutions and poolings do not end exactly at their image's edge, axis by axis."""
-    return sum(_misses(node) for node in lowered.graph.nodes if node.op in WINDOWS)
+def _inexact(lowered: Lowered, *, tiling: bool = False) -> int:
+    """How many convolutions and poolings do not end exactly at their image's edge, axis by axis.
+
+    Args:
+        lowered: the net at one size.
+        tiling: count only poolings whose windows do not overlap: 3x3 windows at stride 2 overhang in many nets.
+    """
+    nodes = [node for node in lowered.graph.nodes if node.op in WINDOWS]
+    if tiling:
+        nodes = [node for node in nodes if node.attrs.get("kernel") == node.attrs["strides"]]
+    return sum(_misses(node) for node in nodes)
 
 
 def _misses(node: Node) -> int:

@@ -117,9 +117,7 @@ class _Lowering:
                     raise
                 self.result.errors[index] = error
         for name in self.net.outputs:
-            if (
-                name in self.graph.blobs and self.graph.blobs[name] not in self.graph.inputs
-            ):  # an input that nobody reads is no result
+            if name in self.graph.blobs and name not in self.net.inputs:
                 self.graph.outputs[name] = self.graph.blobs[name]
         mark_logits(self.graph)
         self.result.static = reason
@@ -244,7 +242,12 @@ def _file_notes(net: Net, blobs: BlobSource) -> list[str]:
     notes = [
         f"{net.source}:{entry.line}: {entry.path} is unknown to Caffe and the forks read here; it is ignored"
         for entry in net.unknown
+        if entry.line is not None
     ]
+    binary = list(dict.fromkeys(entry.path for entry in net.unknown if entry.line is None))
+    if binary:
+        listed = ", ".join(binary[:5]) + (", …" if len(binary) > 5 else "")
+        notes.append(f"{net.source}: {len(binary)} field(s) of a fork in the net inside are ignored: {listed}")
     if isinstance(blobs, FileBlobs):
         names = {layer.name for layer in net.layers}
         unused = [name for name in blobs.blobs if name not in names]

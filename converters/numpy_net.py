@@ -82,19 +82,21 @@ def _shape_text(shape: Sequence[Dim]) -> str:
 
 
 def to_numpy(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     *,
     outputs: Sequence[str] | None = None,
     input_shapes: Shapes = None,
+    keep_losses: bool | None = None,
 ) -> NumpyNet:
     """Rebuild a Caffe net as a NumPy evaluation in float64.
 
     Args:
-        prototxt: path of the net's definition, or a `prototxt.Net`.
+        prototxt: path of the net's definition, or a `prototxt.Net`; None takes the net inside the caffemodel.
         caffemodel: path of its weights, a mapping of layer names to arrays, or `converters.Synthetic()`.
         outputs: the blobs to return (any blob of the net); by default the net's own outputs.
         input_shapes: input name → another shape than the prototxt declares.
+        keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -103,4 +105,5 @@ def to_numpy(
     >>> net(np.zeros((1, 3, 224, 224))).shape                        # doctest: +SKIP
     (1, 1000)
     """
-    return NumpyNet(build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes).graph)
+    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    return NumpyNet(lowered.graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,19 @@ from onnx import TensorProto, helper
 from prototxt.errors import ConversionError
 
 from .blobs import WeightsLike
-from .build import NetLike, Shapes, build, umask
+from .build import NetLike, Shapes, build
 from .cam_head import CamHead, add_cam_outputs, find_cam_head
 from .dims import fixed
 from .graph import Graph
-from .lowering import Lowered
+from .lowering import CamcompatWarning, Lowered
+from .onnx_stream import OnnxModel
 from .onnx_writer import IR_VERSION, OPSET, OnnxWriter, value_info
 
-__all__ = ["onnx_model", "save_onnx", "to_onnx"]
-
-PROTOBUF_LIMIT = 2_000_000_000  # a protobuf message ends at 2 GiB; beyond it the tensors go to a file beside
+__all__ = ["cam_head", "onnx_model", "to_onnx"]
 
 
 def to_onnx(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     path: str | os.PathLike[str],
     *,
@@ -38,6 +37,7 @@ def to_onnx(
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
     symbolic_batch: bool = True,
+    keep_losses: bool | None = None,
 ) -> Path:
     """Rebuild a Caffe net as an ONNX file whose inputs and outputs bear Caffe's blob names.
 
@@ -45,7 +45,7 @@ def to_onnx(
     of the top k and `cams` (N, k, h, w) = features · classifier weights; k is an optional input of the file.
 
     Args:
-        prototxt: path of the net's definition, or a `prototxt.Net`.
+        prototxt: path of the net's definition, or a `prototxt.Net`; None takes the net inside the caffemodel.
         caffemodel: path of its weights, a mapping of layer names to arrays, or `converters.Synthetic()`.
         path: the file to write; it appears whole or not at all.
         outputs: the blobs to return (any blob of the net); by default the net's own outputs.
@@ -54,6 +54,7 @@ def to_onnx(
         top_k: the default of k.
         metadata: further entries of the JSON that the file keeps under "camcompat" (labels, preprocessing).
         symbolic_batch: False fixes the batch axis at its declared size.
+        keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -61,16 +62,17 @@ def to_onnx(
     >>> to_onnx("deploy.prototxt", "net.caffemodel", "net.onnx")     # doctest: +SKIP
     PosixPath('net.onnx')
     """
-    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, symbolic_batch=symbolic_batch)
+    lowered = build(
+        prototxt,
+        caffemodel,
+        outputs=outputs,
+        input_shapes=input_shapes,
+        symbolic_batch=symbolic_batch,
+        keep_losses=keep_losses,
+    )
     wants_cam = outputs is None if cam is None else cam
-    head = find_cam_head(lowered.graph) if wants_cam else None
-    if cam and head is None:
-        raise ConversionError(
-            "no class activation mapping head was found",
-            where=lowered.net.source,
-            remedy="it takes features -> global average pooling -> InnerProduct; or convert without CAM",
-        )
-    return save_onnx(onnx_model(lowered, head, top_k=top_k, metadata=metadata), path)
+    head = cam_head(lowered, required=bool(cam)) if wants_cam else None
+    return onnx_model(lowered, head, top_k=top_k, metadata=metadata).save(path)
 
 
 def onnx_model(
@@ -79,16 +81,10 @@ def onnx_model(
     *,
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
-) -> onnx.ModelProto:
-    """A lowered net as an ONNX model in memory."""
+) -> OnnxModel:
+    """A lowered net as an ONNX model, its tensors still the net's own arrays."""
     graph = lowered.graph
-    writer = OnnxWriter(graph)
-    for name in CAM_OUTPUTS if head else ():
-        if name in writer.taken:
-            raise ConversionError(
-                f'the net has a blob called "{name}", as a CAM output is', remedy="convert with cam=False"
-            )
-        writer.taken.add(name)
+    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else ())
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
     results = [value_info(name, graph.outputs[name]) for name in writer.output_names]
@@ -96,16 +92,39 @@ def onnx_model(
         add_cam_outputs(writer, head, top_k)
         inputs.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
         results += _cam_infos(graph, head)
-    if not results:
-        raise ConversionError("the net has no output besides its inputs", where=lowered.net.source)
-    body = helper.make_graph(writer.nodes, graph.name or "caffe", inputs, results, writer.initializers)
+    same = [name for name in graph.outputs if name not in writer.output_names]
+    if same or not results:
+        problem = f'output "{same[0]}" is an input; ONNX cannot return it' if same else "the net has no output"
+        raise ConversionError(problem, where=lowered.net.source, remedy="ask for other blobs with outputs=[…]")
+    body = helper.make_graph(writer.nodes, graph.name or "caffe", inputs, results)
     model = helper.make_model(body, producer_name="camcompat", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     model.metadata_props.add(key="camcompat", value=json.dumps(_description(lowered, head, metadata)))
-    return model
+    return OnnxModel(model, writer.tensors)
 
 
-CAM_OUTPUTS = ("scores", "classes", "cams")
+CAM_NAMES = ("scores", "classes", "cams", "k")
+
+
+def cam_head(lowered: Lowered, *, required: bool) -> CamHead | None:
+    """The CAM head of a lowered net, if there is one and the names of its outputs are free.
+
+    Raises:
+        ConversionError: it is required, and there is none.
+    """
+    head = find_cam_head(lowered.graph)
+    problem = "" if head else "no class activation mapping head was found"
+    remedy = "it takes features -> global average pooling -> InnerProduct; or convert without CAM"
+    taken = {x.name for x in lowered.graph.inputs} | set(lowered.graph.outputs)
+    clash = [name for name in CAM_NAMES if name in taken]
+    if head and clash:
+        problem = f'an input or output of the net is called "{clash[0]}", as one of the CAM is'
+        remedy, head = "rename it in the prototxt, or convert without CAM", None
+        if not required:
+            warnings.warn(f"{lowered.net.source}: no CAM outputs: {problem}", CamcompatWarning, stacklevel=3)
+    if required and head is None:
+        raise ConversionError(problem, where=lowered.net.source, remedy=remedy)
+    return head
 
 
 def _cam_infos(graph: Graph, head: CamHead) -> list[onnx.ValueInfoProto]:
@@ -130,27 +149,3 @@ def _description(lowered: Lowered, head: CamHead | None, metadata: Mapping[str, 
     if lowered.static:
         entry["static_batch"] = lowered.static
     return {**entry, **(metadata or {})}
-
-
-def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Path:
-    """Write a model whole or not at all: to a temporary file beside, then renamed."""
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise ConversionError("the folder does not exist", where=str(target.parent), remedy="create it first")
-    if target.is_dir():
-        raise ConversionError("it is a folder", where=str(target), remedy="give the path of the .onnx file to write")
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > PROTOBUF_LIMIT:
-        data = f"{target.name}.data"
-        (target.parent / data).unlink(missing_ok=True)
-        onnx.save_model(model, str(target), save_as_external_data=True, location=data, size_threshold=1024)
-        return target
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(model.SerializeToString())
-        os.chmod(temporary, 0o666 & ~umask())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target

@@ -7,47 +7,43 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from .dims import Dim, Shape, Sym, fixed
 from .graph import Graph, Node, Value
 from .onnx_ops import TRANSLATIONS
+from .onnx_stream import TYPES
 
 __all__ = ["IR_VERSION", "OPSET", "OnnxWriter"]
 
 # What every onnxruntime since 1.10 runs: opset 13, where axes became inputs, and IR 8.
 OPSET, IR_VERSION = 13, 8
-TYPES = {
-    "float32": TensorProto.FLOAT,
-    "float64": TensorProto.DOUBLE,
-    "int64": TensorProto.INT64,
-    "bool": TensorProto.BOOL,
-}
 
 
 class OnnxWriter:
     """Collects nodes and initializers; every ONNX name is made here and used once."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, reserved: Sequence[str] = ()) -> None:
         self.graph = graph
         self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
+        self.tensors: list[tuple[str, np.ndarray]] = []
         self.taken: set[str] = set()
         self.names: dict[int, str] = {}
         self._tensors: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._sizes: dict[str, str] = {}
         self.layer = ""
         self._counts: dict[str, int] = {}
-        self._reserve()
+        self._reserve(reserved)
 
-    def _reserve(self) -> None:
-        """Blobs come first: they keep Caffe's names; inputs before outputs, outputs before the rest."""
+    def _reserve(self, reserved: Sequence[str]) -> None:
+        """Blobs keep Caffe's names: inputs before outputs, outputs before `reserved` names, these before the rest."""
         for x in self.graph.inputs:
             self.names[id(x)] = self.unique(x.name)
         self.output_names = {name: self.unique(name) for name in self.graph.outputs if name not in self.taken}
         for name, x in self.graph.outputs.items():
             if x.producer is not None and id(x) not in self.names and name in self.output_names:
                 self.names[id(x)] = name
+        self.taken.update(reserved)
         for node in self.graph.nodes:
             for x in node.outputs:
                 if x.name and id(x) not in self.names:
@@ -86,9 +82,7 @@ class OnnxWriter:
     # Tensors.
 
     def initializer(self, array: np.ndarray, name: str) -> str:
-        kind = TYPES[str(array.dtype)]
-        raw = np.ascontiguousarray(array).tobytes()
-        self.initializers.append(helper.make_tensor(name, kind, array.shape, raw, raw=True))
+        self.tensors.append((name, array))
         return name
 
     def tensor(self, array: np.ndarray, what: str) -> str:
@@ -169,7 +163,7 @@ class OnnxWriter:
             if name in self.output_names and self.name(x) != name:
                 self.add("Identity", [self.name(x)], [name])
         used = {name for node in _with_bodies(self.nodes) for name in node.input}
-        self.initializers = [tensor for tensor in self.initializers if tensor.name in used]
+        self.tensors = [(name, array) for name, array in self.tensors if name in used]
         return origins
 
 

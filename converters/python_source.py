@@ -41,17 +41,18 @@ def load(path="{weights}"):
 
 
 def to_python(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     path: str | os.PathLike[str],
     *,
     outputs: Sequence[str] | None = None,
     input_shapes: Shapes = None,
+    keep_losses: bool | None = None,
 ) -> Path:
     """Write a Caffe net as Python source and, beside it, its weights as `.safetensors`.
 
     Args:
-        prototxt, caffemodel, outputs, input_shapes: as for `to_torch`.
+        prototxt, caffemodel, outputs, input_shapes, keep_losses: as for `to_torch`.
         path: the .py file to write; the weights get its name with the suffix .safetensors.
 
     Raises:
@@ -60,8 +61,8 @@ def to_python(
     >>> to_python("deploy.prototxt", "net.caffemodel", "net.py")     # doctest: +SKIP
     PosixPath('net.py')
     """
-    module = to_torch(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes)
-    return write_python(module, Path(path), source=str(getattr(prototxt, "source", prototxt)))
+    module = to_torch(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    return write_python(module, Path(path), source=str(getattr(prototxt, "source", prototxt or caffemodel)))
 
 
 def write_python(module: fx.GraphModule, path: Path, *, source: str) -> Path:

@@ -15,11 +15,12 @@ __all__ = ["to_torch", "torch_module"]
 
 
 def to_torch(
-    prototxt: NetLike,
+    prototxt: NetLike | None,
     caffemodel: WeightsLike,
     *,
     outputs: Sequence[str] | None = None,
     input_shapes: Shapes = None,
+    keep_losses: bool | None = None,
 ) -> fx.GraphModule:
     """Rebuild a Caffe net as an `nn.Module` in eval mode.
 
@@ -28,10 +29,11 @@ def to_torch(
     net order and returns a tensor, or a dict by blob name where there are several outputs.
 
     Args:
-        prototxt: path of the net's definition, or a `prototxt.Net`.
+        prototxt: path of the net's definition, or a `prototxt.Net`; None takes the net inside the caffemodel.
         caffemodel: path of its weights, a mapping of layer names to arrays, or `converters.Synthetic()`.
         outputs: the blobs to return (any blob of the net); by default the net's own outputs.
         input_shapes: input name → another shape than the prototxt declares.
+        keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -40,7 +42,8 @@ def to_torch(
     >>> net(torch.zeros(1, 3, 224, 224)).shape                       # doctest: +SKIP
     torch.Size([1, 1000])
     """
-    return torch_module(build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes))
+    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    return torch_module(lowered)
 
 
 def torch_module(lowered: Lowered) -> fx.GraphModule:

@@ -68,7 +68,7 @@ def deploy(
         parsed, embedded = parse_net(read_text(net), os.fspath(net)), False
     else:
         parsed, embedded = parsed_message(net, source), True
-    options = Options(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own)
+    options = Options(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own, parsed.source)
 
     def change(kept: list[Entry], absent: list[Entry]) -> tuple[list[Entry], list[str]]:
         return rewrite(kept, absent, options)

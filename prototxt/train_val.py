@@ -29,6 +29,7 @@ class Options:
         given: shapes that the caller gives, by input.
         channels: the number of channels that a layer's weights take, None if unknown.
         own: layer types that the user has registered.
+        source: the file, for notes.
     """
 
     keep_losses: bool | None = None
@@ -36,6 +37,7 @@ class Options:
     given: Mapping[str, Sequence[int]] = field(default_factory=dict)
     channels: Callable[[Any], int | None] = lambda layer: None
     own: Container[str] = ()
+    source: str = ""
 
 
 def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[list[Entry], list[str]]:
@@ -52,15 +54,28 @@ def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[l
     if options.embedded:
         kept, absent = without_splits(kept, absent)
     notes: list[str] = []
-    net = _with_data(kept, absent, options, notes)
+    net = _with_data(kept, absent, options)
     has_data = any(is_data(entry.message, options.own) for entry in net)
     training = has_data or options.embedded or (_phases(kept + absent) and any(is_loss(e.message) for e in kept))
     if options.keep_losses is not True and (training or options.keep_losses is False):
-        net = _without_losses(net, absent, notes)
+        net = _without_losses(net, absent, notes, has_data)
+        notes = [f"{options.source}: {note}" if options.source else note for note in notes]
     elif not has_data:
         return kept, []
+    else:
+        net = [_with_top(entry) for entry in net]
     needed = {bottom for entry in net for bottom in entry.message.bottom}
     return [each for entry in net for each in _as_input(entry, needed, net, options, notes)], notes
+
+
+def _with_top(entry: Entry) -> Entry:
+    """A loss without a top, as old nets have them, with one of its own name: Caffe makes one without a name."""
+    if entry.message.top or not is_loss(entry.message):
+        return entry
+    layer = type(entry.message)()
+    layer.CopyFrom(entry.message)
+    layer.top.append(layer.name or layer.type)
+    return Entry(layer, entry.line, entry.origin, entry.where)
 
 
 def _phases(entries: list[Entry]) -> bool:
@@ -68,7 +83,7 @@ def _phases(entries: list[Entry]) -> bool:
     return any(rule.HasField("phase") for e in entries for rule in (*e.message.include, *e.message.exclude))
 
 
-def _with_data(kept: list[Entry], absent: list[Entry], options: Options, notes: list[str]) -> list[Entry]:
+def _with_data(kept: list[Entry], absent: list[Entry], options: Options) -> list[Entry]:
     """The layers, and before them the data layers of the other phase whose tops nobody else produces."""
     produced: set[str] = set()
     missing: set[str] = set()
@@ -78,17 +93,16 @@ def _with_data(kept: list[Entry], absent: list[Entry], options: Options, notes: 
     taken = []
     for entry in absent:
         if is_data(entry.message, options.own) and missing.intersection(entry.message.top):
-            taken.append(entry)
+            taken.append(Entry(entry.message, entry.line, entry.origin, f"{entry.where}, of the other phase"))
             missing.difference_update(entry.message.top)
-            notes.append(f"{entry.where}: taken from the other phase, as this one has no data layer of its own")
     return taken + kept
 
 
-def _without_losses(net: list[Entry], absent: list[Entry], notes: list[str]) -> list[Entry]:
+def _without_losses(net: list[Entry], absent: list[Entry], notes: list[str], has_data: bool) -> list[Entry]:
     """Losses replaced by their scores; metrics, auxiliary classifiers, and what only they need left out."""
     heads = heads_of(net, absent)
     dropped = {id(entry) for entry in net if is_loss(entry.message) or is_metric(entry.message)}
-    if not dropped and not heads:
+    if not dropped and not heads and not has_data:
         return net
     minor = auxiliary(heads)
     rest = [entry for entry in net if id(entry) not in dropped]
@@ -102,7 +116,8 @@ def _without_losses(net: list[Entry], absent: list[Entry], notes: list[str]) -> 
     present = {id(entry) for entry in net}
     result += [score for key, score in scores.items() if key not in present]  # of losses of the other phase only
     metrics = [e.message.name for e in net if is_metric(e.message) and not is_loss(e.message)]
-    notes.append(_changes(heads, minor, scores, metrics))
+    if dropped or heads:
+        notes.append(_changes(heads, minor, scores, metrics))
     side = {blob for head in minor for blob in head.predictions}
     return _trimmed(result, net, _outputs(result, side))
 
@@ -129,7 +144,7 @@ def _scores(heads: list[Head], rest: list[Entry]) -> dict[int, Entry]:
     present = {(entry.message.type, bottom) for entry in rest for bottom in entry.message.bottom[:1]}
     wanted = [head for head in heads if head.score and (head.score, head.predictions[0]) not in present]
     taken = {top for entry in rest for top in entry.message.top}
-    last = next((head for head in reversed(wanted) if head.score == "Softmax"), None)
+    last = next((head for head in reversed(wanted) if head.score == "Softmax"), wanted[-1] if wanted else None)
     scores = {}
     for head in wanted:
         loss = head.entry.message
@@ -211,11 +226,17 @@ def _as_input(entry: Entry, needed: set[str], net: list[Entry], options: Options
     for index, top in tops:
         shape = options.given.get(top) or _shape(entry, index, top, net, options, notes)
         made.input_param.shape.add(dim=shape)
-    spelt = ", ".join(
-        f"{top} {'x'.join(map(str, s.dim))}" for top, s in zip(made.top, made.input_param.shape, strict=True)
-    )
-    notes.append(f"{entry.where}: taken as the input {spelt}; what it does to pictures is the caller's to do")
+    shapes = zip(made.top, made.input_param.shape, strict=True)
+    spelt = ", ".join(f"{top} {'x'.join(map(str, shape.dim))}" for top, shape in shapes)
+    notes.append(f"{entry.where}: read as the input {spelt}{_preprocessing(layer)}")
     return [Entry(made, entry.line, entry.origin, entry.where)]
+
+
+def _preprocessing(layer: Any) -> str:
+    """What a data layer does to its pictures, which is the caller's to do now."""
+    fields = ("scale", "mean_value", "mean_file")
+    told = [part for part in str(layer.transform_param).split("\n") if part.split(":")[0] in fields]
+    return f"; feed it what the data layer would: {' '.join(told)}" if told else ""
 
 
 def _shape(entry: Entry, index: int, top: str, net: list[Entry], options: Options, notes: list[str]) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ from ..ops import Ops
 from ..registry import layer
 from ..view import LayerView
 
+CUDNN_LEAST_EPS = 1e-5
+
 
 @layer("LRN")
 def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
@@ -33,22 +35,23 @@ def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     """(x − mean) / sqrt(variance + eps), by stored statistics or by the batch's (Caffe: batch_norm_layer.cpp)"""
     p = view.params("batch_norm_param")
     channels = static(x.shape[1], "the number of channels is needed") if len(x.shape) > 1 else 1
+    affine = p.scale_bias or p.has("scale_filler") or p.has("bias_filler") or (view.blob_count or 0) >= 5
     stored = p.use_global_stats if p.has("use_global_stats") else view.phase == "TEST"
-    fused = view.blob_count is not None and view.blob_count >= 5
-    if not stored:
+    if not stored and not affine:
         return _by_batch(ops, x, p.eps)
     images = x if len(x.shape) > 1 else ops.unsqueeze(x, 1)
     mean, variance = (view.array(i, (channels,), name) for i, name in enumerate(("running_mean", "running_var")))
     factor = float(view.array(2, (1,), "factor")[0])
-    scale = 0.0 if factor == 0 else 1.0 / factor
+    # NVIDIA's fork stores a third blob of 0 or 1 that it never reads, and raises eps to cuDNN's least.
+    scale = np.float32(1 if affine and factor in (0, 1) else 0 if factor == 0 else 1.0 / factor)
     y = ops.batch_norm(
         images,
-        ops.const(mean * np.float32(scale), "running_mean", learned=True),
-        ops.const(variance * np.float32(scale), "running_var", learned=True),
-        p.eps,
+        ops.const(mean * scale, "running_mean", learned=True),
+        ops.const(variance * scale, "running_var", learned=True),
+        max(p.eps, CUDNN_LEAST_EPS) if affine else p.eps,
     )
-    if fused:  # NVIDIA's fork keeps the scale and the bias of a following Scale layer in the same layer
-        view.variant = "NVIDIA, 5 blobs: with scale and bias"
+    if affine:  # it also keeps the scale and the bias of a following Scale layer in the same layer
+        view.variant = "NVIDIA: with scale and bias"
         column = (channels,) + (1,) * (len(y.shape) - 2)
         y = ops.mul(y, ops.const(view.array(3, (channels,), "weight").reshape(column), "weight", learned=True))
         y = ops.add(y, ops.const(view.array(4, (channels,), "bias").reshape(column), "bias", learned=True))

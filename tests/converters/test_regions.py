@@ -32,8 +32,8 @@ def psroi(outputs: int, group: int, scale: float = 0.5, channels: int | None = N
 @pytest.mark.parametrize("backend", parity.BACKENDS)
 def test_psroi_means_and_empty_bins(backend: str, tmp_path: Path) -> None:
     x = np.random.RandomState(0).standard_normal((2, 8, 5, 6)).astype(np.float32)
-    # The second region rounds 0.5 away from zero to 1; the third lies outside of the image.
-    rois = np.float32([[0, 0, 0, 7, 7], [1, 0.5, 2, 4.4, 5], [0, 40, 40, 50, 50]])
+    # The second region rounds 1.5 away from zero to 2; the third lies outside of the image.
+    rois = np.float32([[0, 0, 0, 7, 7], [1, 1.5, 2, 5.4, 5], [0, 40, 40, 50, 50]])
     found = parity.run(backend, psroi(2, 2), {}, [x, rois], ["out"], tmp_path)["out"]
     assert found.shape == (3, 2, 2, 2)
     # 0..7 -> 0..4 in the map, two bins of 2 each.
@@ -42,9 +42,9 @@ def test_psroi_means_and_empty_bins(backend: str, tmp_path: Path) -> None:
             for j in range(2):
                 bin_ = x[0, c * 4 + i * 2 + j, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
                 assert found[0, c, i, j] == pytest.approx(bin_.mean(), abs=1e-6)
-    # x: 1..5 -> 0.5..2.5, bins of 1: [0.5, 1.5) -> pixels 0, 1; y: 2..6 -> 1..3.
-    assert found[1, 0, 0, 0] == pytest.approx(x[1, 0, 1:2, 0:2].mean(), abs=1e-6)
-    assert found[1, 1, 1, 1] == pytest.approx(x[1, 7, 2:3, 1:3].mean(), abs=1e-6)
+    # x: 2..6 -> 1..3, y: 2..6 -> 1..3: bins of one pixel.
+    assert found[1, 0, 0, 0] == pytest.approx(x[1, 0, 1, 1], abs=1e-6)
+    assert found[1, 1, 1, 1] == pytest.approx(x[1, 7, 2, 2], abs=1e-6)
     assert not found[2].any()
 
 
