@@ -197,7 +197,7 @@ class _Reference:
             results = module(*(torch.from_numpy(x) for x in self.feeds.values()))
         if not isinstance(results, dict):
             results = {next(iter(self.expected)): results}
-        return self._compare("torch", {name: x.numpy() for name, x in results.items()})
+        return self._compare("torch", {name: x.detach().numpy() for name, x in results.items()})
 
     def _compare(self, backend: str, results: Mapping[str, np.ndarray]) -> str:
         worst = 0.0

@@ -176,6 +176,8 @@ class _Lowering:
             name = layer.param_names[index] if index < len(layer.param_names) else ""
             if not name:
                 return self.blobs.get(layer, index, shape), None
+            if self.blobs.count(layer) is None:
+                self.blobs.get(layer, index, shape)  # invented blobs are drawn in order, unused ones too
             if name not in self.shared:
                 owner, position = self.owners.get(name, (layer, index))
                 array = _refit(self.blobs, owner, position, shape, layer)

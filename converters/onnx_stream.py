@@ -1,6 +1,6 @@
 """Saves an ONNX model tensor by tensor, straight from the arrays: a net's weights are never in memory twice.
 
-The file is the one that `onnx.save` would write: protobuf's wire format, with the tensors as the last fields of the graph.
+The file is the one that `onnx.save` would write: protobuf's wire format, the tensors being the last fields of the graph.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ class OnnxModel:
 
 def _put(file: BinaryIO, array: np.ndarray) -> None:
     """The elements in row-major order; zero-dimensional and empty arrays have no buffer to hand over."""
-    contiguous = np.ascontiguousarray(array)
-    file.write(memoryview(contiguous).cast("B") if contiguous.size else b"")
+    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
 
 
 @contextmanager

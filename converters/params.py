@@ -15,7 +15,7 @@ __all__ = ["Params", "unread"]
 _IRRELEVANT = """
     name type bottom top phase loss_weight param blobs propagate_down include exclude weight_filler bias_filler
     filler slope_filler scale_filler engine force_nd_im2col moving_average_fraction stable_prod_grad
-    dropout_ratio scale_train debug_info mean_file blob_share_mode blobs_lr weight_decay share_mode
+    dropout_ratio debug_info mean_file blob_share_mode blobs_lr weight_decay share_mode
     relu6_inplace shift_filler momentum frozen fix_gradient bp_norm transform_param save_output_param save_file
     visualize visualize_threshold share_in_parallel
 """

@@ -6,16 +6,17 @@ Each translation takes the `TorchWriter`, the node and its operands (fx nodes, n
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import torch_functions
+from . import torch_functions, torch_pooling
 from .dims import fixed, static
 from .graph import Node
+from .torch_pooling import flat_pads
 
 if TYPE_CHECKING:
     from .torch_writer import TorchWriter
@@ -174,67 +175,9 @@ def prelu(w: TorchWriter, node: Node, xs: Operands) -> Any:
     return w.module(node, nn.PReLU(static(slope.shape[0]), device="meta"), xs[0], weight=slope)
 
 
-def _flat(pads: Sequence[tuple[int, int]]) -> list[int]:
-    """(before, after) per axis as `torch.nn.functional.pad` wants it: last axis first."""
-    return [amount for pair in reversed(pads) for amount in pair]
-
-
-def _symmetric(pads: Sequence[tuple[int, int]], kernel: Sequence[int]) -> tuple[int, ...] | None:
-    """The one number per axis that torch's pooling takes, or None where it cannot say these pads."""
-    fits = all(a == b and 2 * a <= k for (a, b), k in zip(pads, kernel))
-    return tuple(a for a, _ in pads) if fits else None
-
-
-def _ceiling(node: Node) -> tuple[int, ...] | None:
-    """The leading pads if torch's ceil_mode makes just these windows, else None."""
-    a, x = node.attrs, node.inputs[0]
-    assert x is not None
-    lengths, counts = fixed(x.shape[2:]), fixed(node.outputs[0].shape[2:])
-    for length, made, k, s, (before, after) in zip(lengths, counts, a["kernel"], a["strides"], a["pads"]):
-        count = -(-(length + 2 * before - k) // s) + 1
-        count -= (count - 1) * s >= length + before
-        if 2 * before > k or after < before or count != made:
-            return None
-    return tuple(before for before, _ in a["pads"])
-
-
-@translation("max_pool")
-def max_pool(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    a = node.attrs
-    make: Any = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[len(a["kernel"]) - 1]
-    pads = _symmetric(a["pads"], a["kernel"])
-    if pads is not None:
-        return w.module(node, make(a["kernel"], a["strides"], pads), xs[0])
-    pads = _ceiling(node)
-    if pads is not None:
-        return w.module(node, make(a["kernel"], a["strides"], pads, ceil_mode=True), xs[0])
-    return w.module(node, make(a["kernel"], a["strides"]), w.call(F.pad, xs[0], _flat(a["pads"]), value=float("-inf")))
-
-
-@translation("max_pool_with_mask")
-def max_pool_with_mask(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    a, pads = node.attrs, _symmetric(node.attrs["pads"], node.attrs["kernel"])
-    ceil = _ceiling(node) if pads is None else None
-    if pads is None and ceil is None:
-        raise ValueError(f"torch cannot give the mask of a pooling padded by {a['pads']}")
-    options = {"ceil_mode": ceil is not None, "return_indices": True}
-    both = w.call(F.max_pool2d, xs[0], a["kernel"], a["strides"], pads or ceil, **options)
-    return w.call(operator.getitem, both, 0), w.call(operator.getitem, both, 1)
-
-
-@translation("avg_pool")
-def avg_pool(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    a = node.attrs
-    make: Any = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[len(a["kernel"]) - 1]
-    pads, ceil = _symmetric(a["pads"], a["kernel"]), _ceiling(node)
-    if pads is not None and (a["count_pads"] or not any(pads)):
-        return w.module(node, make(a["kernel"], a["strides"], pads), xs[0])
-    if a["count_pads"]:
-        return w.module(node, make(a["kernel"], a["strides"]), w.call(F.pad, xs[0], _flat(a["pads"])))
-    if ceil is not None and not any(ceil):  # torch's ceil_mode also divides by what lies inside
-        return w.module(node, make(a["kernel"], a["strides"], ceil_mode=True), xs[0])
-    lists = (list(a["kernel"]), list(a["strides"]), _flat(a["pads"]))
-    return w.call(torch_functions.avg_pool_inside, xs[0], *lists)
+TRANSLATIONS["max_pool"] = torch_pooling.max_pool
+TRANSLATIONS["max_pool_with_mask"] = torch_pooling.max_pool_with_mask
+TRANSLATIONS["avg_pool"] = torch_pooling.avg_pool
 
 
 @translation("resize_bilinear")
@@ -301,7 +244,7 @@ def slice_(w: TorchWriter, node: Node, xs: Operands) -> Any:
 
 @translation("pad")
 def pad(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    return w.call(F.pad, xs[0], _flat(node.attrs["pads"]), value=node.attrs["value"])
+    return w.call(F.pad, xs[0], flat_pads(node.attrs["pads"]), value=node.attrs["value"])
 
 
 @translation("expand")

@@ -55,10 +55,14 @@ class TorchWriter:
             result = TRANSLATIONS[node.op](self, node, [self.operand(x) for x in node.inputs])
             for x, fx_node in zip(node.outputs, result if isinstance(result, tuple) else (result,)):
                 self.env[id(x)] = fx_node
-        results = {name: self.tensor(x) for name, x in self.source.outputs.items()}
+        results = {name: self._result(x) for name, x in self.source.outputs.items()}
         self.graph.output(next(iter(results.values())) if len(results) == 1 else results)
         self.graph.lint()
         return fx.GraphModule(self.root, self.graph, class_name=class_name)
+
+    def _result(self, x: Value) -> fx.Node:
+        # A copy of a constant: the caller may change what it gets without changing the weights.
+        return self.graph.call_method("clone", (self.tensor(x),)) if x.is_constant else self.tensor(x)
 
     # Operands.
 

@@ -60,9 +60,9 @@ def deploy(
     ({'x': (1, 3, 8, 8)}, ('prob',))
     """
     if isinstance(net, Net):
-        if net.notes and not input_shapes:
+        if net.deployed and not input_shapes and keep_losses is None:
             return net
-        keep_losses = True if net.notes and keep_losses is None else keep_losses
+        keep_losses = True if net.deployed and keep_losses is None else keep_losses
         parsed, embedded = _parsed_again(net), False
     elif isinstance(net, (str, os.PathLike)):
         parsed, embedded = parse_net(read_text(net), os.fspath(net)), False

@@ -153,7 +153,18 @@ def build(
     layers = _layers(kept, wiring, parsed.source, unknown)
     inputs = MappingProxyType(shapes)
     last = MappingProxyType(wiring.last)
-    return Net(message.name, parsed.source, layers, inputs, wiring.outputs, unknown, message, tuple(notes), last)
+    return Net(
+        message.name,
+        parsed.source,
+        layers,
+        inputs,
+        wiring.outputs,
+        unknown,
+        message,
+        tuple(notes),
+        rewrite is not None,
+        last,
+    )
 
 
 def _entry(parsed: Parsed, layer: Any, origin: int | None) -> Entry:

@@ -66,6 +66,7 @@ class Net:
         unknown: every field of the file that the schema lacks or that Caffe drops.
         message: the NetParameter in today's format, filtered; its ``state`` is the one that the filter used.
         notes: what :func:`prototxt.deploy` changed and assumed, one sentence each.
+        deployed: whether it went through :func:`prototxt.deploy`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Net:
     unknown: tuple[Unknown, ...]
     message: Any = field(repr=False)
     notes: tuple[str, ...] = ()
+    deployed: bool = False
     _last: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     def resolve(self, blob: str) -> str:

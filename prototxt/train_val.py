@@ -14,7 +14,7 @@ from prototxt.data_layers import Partial, UnknownShape, is_data, top_shape
 from prototxt.entry import Entry
 from prototxt.heads import Head, auxiliary, heads_of, is_loss, is_metric, learned_blobs
 from prototxt.schema import message_class
-from prototxt.splits import without_splits
+from prototxt.splits import whole, without_splits
 
 __all__ = ["Options", "rewrite"]
 
@@ -51,9 +51,9 @@ def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[l
     Raises:
         UnknownShape: the size of an input is not known.
     """
-    if options.embedded:
-        kept, absent = without_splits(kept, absent)
     notes: list[str] = []
+    if options.embedded:
+        kept, absent = without_splits(whole(kept, absent, notes)), []
     net = _with_data(kept, absent, options)
     has_data = any(is_data(entry.message, options.own) for entry in net)
     training = has_data or options.embedded or (_phases(kept + absent) and any(is_loss(e.message) for e in kept))
@@ -61,7 +61,7 @@ def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[l
         net = _without_losses(net, absent, notes, has_data)
         notes = [f"{options.source}: {note}" if options.source else note for note in notes]
     elif not has_data:
-        return kept, []
+        return kept, notes
     else:
         net = [_with_top(entry) for entry in net]
     needed = {bottom for entry in net for bottom in entry.message.bottom}
@@ -136,7 +136,7 @@ def _changes(heads: list[Head], minor: list[Head], scores: Mapping[int, Entry], 
         ("left out: metrics", metrics),
     )
     text = "; ".join(f"{what} ({', '.join(names)})" for what, names in groups if names)
-    return f"a training definition, read as the net to deploy: {text}; keep_losses=True keeps them"
+    return f"a training definition, read as the net to deploy: {text}; keep_losses=True (--keep-losses) keeps them"
 
 
 def _scores(heads: list[Head], rest: list[Entry]) -> dict[int, Entry]:
@@ -166,10 +166,17 @@ def _scores(heads: list[Head], rest: list[Entry]) -> dict[int, Entry]:
 
 def _outputs(net: list[Entry], side: set[str]) -> set[str]:
     """What the net is for: blobs that depend on learned weights and that nobody reads, but for the side branches'."""
-    read = {bottom for entry in net if entry.message.type != "Silence" for bottom in entry.message.bottom}
-    silenced = {bottom for entry in net for bottom in entry.message.bottom} - read
-    unread = {top for entry in net if entry.message.bottom for top in entry.message.top if top not in read}
-    return (unread & learned_blobs(net)) - side - silenced or unread - side - silenced
+    unread: set[str] = set()
+    silenced: set[str] = set()
+    for entry in net:  # in order: a layer in place reads its top's earlier value
+        if entry.message.type == "Silence":
+            silenced.update(entry.message.bottom)
+            continue
+        unread.difference_update(entry.message.bottom)
+        if entry.message.bottom:
+            unread.update(entry.message.top)
+    results = unread - side - silenced
+    return results & learned_blobs(net) or results
 
 
 def _trimmed(net: list[Entry], before: list[Entry], needed: set[str]) -> list[Entry]:

@@ -41,7 +41,7 @@ def _torch(prototxt, caffemodel, inputs, outputs, tmp, options):
     with torch.no_grad():
         result = net(*(torch.from_numpy(x) for x in inputs))
     result = result if isinstance(result, dict) else {outputs[0]: result}
-    return {name: x.numpy() for name, x in result.items()}
+    return {name: x.detach().numpy() for name, x in result.items()}
 
 
 def _onnx(prototxt, caffemodel, inputs, outputs, tmp, options):

@@ -135,7 +135,7 @@ class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
 
         from prototxt.schema import message_class
 
-        message = message_class("NetParameter")()
+        message: Message = message_class("NetParameter")()
         with memoryview(self._data) as data:
             small = strip(data, 0, len(data), _STRIP)
         try:

@@ -87,7 +87,7 @@ def power(ops: Ops, view: LayerView, x: Value) -> Value:
 def exponential(ops: Ops, view: LayerView, x: Value) -> Value:
     """base ^ (shift + scale · x); base −1 stands for e"""
     p = view.params("exp_param")
-    log_base = _log_base(view, p.base)
+    log_base = 0.0 if p.base == 1 else _log_base(view, p.base)
     inner, outer = p.scale * log_base, (math.exp(p.shift * log_base) if p.shift else 1.0)
     y = ops.mul(x, ops.const(np.float32(inner))) if inner != 1 else x
     y = ops.exp(y)
@@ -149,6 +149,8 @@ def hard_swish(ops: Ops, view: LayerView, x: Value) -> Value:
 
 @layer("Dropout")
 def dropout(ops: Ops, view: LayerView, x: Value) -> Value:
-    """the identity, at TEST"""
-    view.params("dropout_param")
-    return x
+    """the identity, at TEST; times (1 − dropout_ratio) where a fork's `scale_train` is false"""
+    p = view.params("dropout_param")
+    if p.sample_weights_test:
+        raise view.error("sample_weights_test draws numbers at TEST too", "remove it for the mean of the drawings")
+    return x if p.scale_train else ops.mul(x, ops.const(np.float32(1 - p.dropout_ratio)))

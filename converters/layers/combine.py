@@ -30,13 +30,15 @@ def inner_product(ops: Ops, view: LayerView, x: Value) -> Value:
     return ops.reshape(y, (*x.shape[:axis], p.num_output))
 
 
-@layer("Eltwise", bottoms=(1, None))
+@layer("Eltwise", bottoms=(2, None))
 def eltwise(ops: Ops, view: LayerView, *bottoms: Value) -> Value:
     """PROD, SUM (with coefficients) or MAX of blobs of one shape (Caffe: eltwise_layer.cpp)"""
     p = view.params("eltwise_param")
     coefficients = tuple(p.coeff)
-    if coefficients and p.operation != "SUM":
-        raise view.error(f"coeff belongs to SUM, not to {p.operation}", "remove it, or sum")
+    if coefficients and p.operation == "PROD":
+        raise view.error("coeff belongs to SUM, not to PROD", "remove it, or sum")
+    if p.coeff_blob:
+        raise view.error("coeff_blob takes the coefficients from a bottom", "use a Scale layer for that")
     if coefficients and len(coefficients) != len(bottoms):
         raise view.error(f"{len(coefficients)} coeff for {len(bottoms)} bottoms", "give one for each")
     for x in bottoms[1:]:
@@ -44,7 +46,7 @@ def eltwise(ops: Ops, view: LayerView, *bottoms: Value) -> Value:
             raise view.error(f"its bottoms have shapes {bottoms[0].shape} and {x.shape}; they must be equal")
     terms = list(bottoms)
     for i, factor in enumerate(coefficients):
-        if factor != 1:
+        if factor != 1 and p.operation == "SUM":  # Caffe accepts them beside MAX, and does not read them
             terms[i] = ops.mul(terms[i], ops.const(np.float32(factor)))
     combine = {"SUM": ops.add, "PROD": ops.mul, "MAX": ops.maximum}[p.operation]
     result = terms[0]

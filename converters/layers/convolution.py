@@ -28,6 +28,16 @@ def spatial(view: LayerView, p: Params, field: str, count: int, default: int | N
     return values * count if len(values) == 1 else values
 
 
+def dilation(view: LayerView, p: Params, count: int) -> tuple[int, ...]:
+    """`dilation`, or DeepLab's name for it: `hole`, `hole_h` and `hole_w`."""
+    sides = p.has("hole_h") or p.has("hole_w")
+    if not (p.has("hole") or sides):
+        return spatial(view, p, "dilation", count, 1)
+    if p.dilation or (sides and (p.has("hole") or count != 2)):
+        raise view.error("dilation, hole, and hole_h with hole_w exclude each other", "give dilation")
+    return (p.hole_h, p.hole_w) if sides else (p.hole,) * count
+
+
 class Geometry:
     """The numbers of one (de)convolution, read once and checked."""
 
@@ -40,7 +50,7 @@ class Geometry:
         self.kernel = spatial(view, p, "kernel_size", count, None)
         self.strides = spatial(view, p, "stride", count, 1)
         self.pads = spatial(view, p, "pad", count, 0)
-        self.dilations = spatial(view, p, "dilation", count, 1)
+        self.dilations = dilation(view, p, count)
         self.channels = static(x.shape[self.axis])
         self.outputs = p.num_output or (self.channels if view.type == "ConvolutionDepthwise" else 0)
         self.group = self.channels if view.type == "ConvolutionDepthwise" else p.group

@@ -127,7 +127,7 @@ def _half_mean(ops: Ops, values: Value) -> Value:
 
 @layer("HingeLoss", bottoms=2, tops=(0, 1))
 def hinge_loss(ops: Ops, view: LayerView, x: Value, label: Value) -> list[Value]:
-    """Σ max(0, 1 ± x) over the classes, − at the label, or Σ of the squares (L2), over N (Caffe: hinge_loss_layer.cpp)"""
+    """Σ max(0, 1 ± x), − at the label, or Σ of the squares (L2), over N (Caffe: hinge_loss_layer.cpp)"""
     check_first_axis(view, x, label)
     cells = labelled(ops, view, ops.flatten_from(x, 1), label, 1, None)
     classes = np.arange(static(cells.scores.shape[1], "the number of classes is needed")).reshape(1, -1, 1)

@@ -20,6 +20,8 @@ def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
     size = p.local_size
     if size % 2 == 0:
         raise view.error(f"local_size {size} must be odd, as Caffe demands")
+    if len(x.shape) != 4:
+        raise view.error(f"the bottom has {len(x.shape)} axes; LRN needs 4 (N, C, H, W)")
     if p.norm_region == "ACROSS_CHANNELS":
         return ops.lrn(x, size, p.alpha, p.beta, p.k)
     # Caffe builds this form from AVE pooling of x² with padding that counts, then (1 + alpha·mean)^−beta:

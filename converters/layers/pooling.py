@@ -15,25 +15,28 @@ from ..registry import layer
 from ..view import LayerView
 
 LOWEST = float(np.finfo(np.float32).min)  # what Caffe starts a maximum from: -FLT_MAX
-TINY = float(np.finfo(np.float32).tiny)  # FLT_MIN
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One spatial axis of a pooling: `count` windows of `kernel` at every `stride`, the first at −pad."""
+    """One spatial axis of a pooling: `count` windows of `kernel` at every `stride`, the first at −pad.
+
+    `clip`: whether any axis of the pooling is padded; then the clip rule holds for all of them.
+    """
 
     length: int
     kernel: int
     stride: int
     pad: int
-    ceil: bool
+    ceil: bool = True
+    clip: bool = False
 
     @property
     def count(self) -> int:
         room = self.length + 2 * self.pad - self.kernel
         count = (-(-room // self.stride) if self.ceil else room // self.stride) + 1
         # The clip rule: with padding, the last window must start inside of the image or of its leading padding.
-        return count - 1 if self.pad and (count - 1) * self.stride >= self.length + self.pad else count
+        return count - 1 if self.clip and (count - 1) * self.stride >= self.length + self.pad else count
 
     @property
     def overhang(self) -> int:
@@ -55,32 +58,39 @@ class Axis:
         return bool((self.starts >= self.length).any() or (self.starts + self.kernel <= 0).any())
 
 
-def _pairs(p: Params, stem: str, single: str, default: int) -> tuple[int, int]:
-    if p.has(f"{stem}_h") or p.has(f"{stem}_w"):
-        return getattr(p, f"{stem}_h"), getattr(p, f"{stem}_w")
-    value = getattr(p, single) if p.has(single) else default
-    return value, value
+def _pairs(view: LayerView, p: Params, stem: str, single: str, default: int) -> tuple[int, int]:
+    given = [p.has(f"{stem}_{side}") for side in "hw"]
+    if not any(given):
+        value = getattr(p, single) if p.has(single) else default
+        return value, value
+    if p.has(single) or not all(given):
+        raise view.error(f"{single}, {stem}_h and {stem}_w are mixed", f"give {single}, or both {stem}_h and {stem}_w")
+    return getattr(p, f"{stem}_h"), getattr(p, f"{stem}_w")
 
 
 def _axes(view: LayerView, p: Params, x: Value) -> tuple[Axis, ...]:
     if len(x.shape) != 4:
         raise view.error(f"the bottom has {len(x.shape)} axes; pooling needs 4 (N, C, H, W)")
     lengths = [static(dim, "the image size is needed") for dim in x.shape[2:]]
-    pads, strides = _pairs(p, "pad", "pad", 0), _pairs(p, "stride", "stride", 1)
+    pads, strides = _pairs(view, p, "pad", "pad", 0), _pairs(view, p, "stride", "stride", 1)
     if p.global_pooling:
         if p.has("kernel_size") or p.has("kernel_h") or p.has("kernel_w"):
             raise view.error("global_pooling excludes kernel_size", "remove one of them")
-        kernel, pads, strides = (lengths[0], lengths[1]), (0, 0), (1, 1)
+        if any(pads) or strides != (1, 1):
+            raise view.error(f"global_pooling excludes pad {pads} and stride {strides}", "remove them")
+        kernel = (lengths[0], lengths[1])
     else:
-        kernel = _pairs(p, "kernel", "kernel_size", 0)
+        kernel = _pairs(view, p, "kernel", "kernel_size", 0)
     if min(kernel) < 1 or min(strides) < 1:
         raise view.error(f"kernel {kernel} and stride {strides} must be positive", "give kernel_size or global_pooling")
     if any(pad >= size for pad, size in zip(pads, kernel)) and any(pads):
         raise view.error(f"pad {pads} must be smaller than kernel {kernel}, as Caffe demands")
+    if any(pads) and p.pool == "STOCHASTIC":
+        raise view.error(f"pad {pads} is for MAX and AVE pooling only", "remove it")
     ceil = p.round_mode == "CEIL"
     if p.has("ceil_mode"):  # the forks' spelling of the same choice
         ceil = p.ceil_mode
-    return tuple(Axis(*numbers, ceil) for numbers in zip(lengths, kernel, strides, pads))
+    return tuple(Axis(*numbers, ceil, any(pads)) for numbers in zip(lengths, kernel, strides, pads))
 
 
 def _average(ops: Ops, x: Value, axes: Sequence[Axis]) -> Value:
@@ -102,13 +112,34 @@ def _average(ops: Ops, x: Value, axes: Sequence[Axis]) -> Value:
 def _maximum(ops: Ops, x: Value, axes: Sequence[Axis], with_mask: bool) -> list[Value]:
     kernel, strides = [a.kernel for a in axes], [a.stride for a in axes]
     pads = [(a.pad, a.pad + a.overhang) for a in axes]
-    if any(a.some_empty for a in axes):
+    empty = any(a.some_empty for a in axes)
+    if empty:
         x, pads = ops.pad(x, pads, LOWEST), [(0, 0)] * 2
-        with_mask = with_mask and not any(a.pad for a in axes)
-    if with_mask:
-        values, mask = ops.max_pool_with_mask(x, kernel=kernel, strides=strides, pads=pads)
-        return [values, ops.cast(mask, "float32")]
-    return [ops.max_pool(x, kernel=kernel, strides=strides, pads=pads)]
+    if not with_mask:
+        return [ops.max_pool(x, kernel=kernel, strides=strides, pads=pads)]
+    values, mask = ops.max_pool_with_mask(x, kernel=kernel, strides=strides, pads=pads)
+    return [values, ops.cast(_in_the_image(ops, mask, values, axes) if empty else mask, "float32")]
+
+
+def _in_the_image(ops: Ops, mask: Value, values: Value, axes: Sequence[Axis]) -> Value:
+    """A mask of places in the padded image as one of places in the image; −1, as in Caffe, where there is no pixel."""
+    vertical, horizontal = axes
+    width = ops.const(horizontal.length + 2 * horizontal.pad + horizontal.overhang)
+    row = ops.sub(ops.div(mask, width), ops.const(vertical.pad))
+    column = ops.sub(ops.mod(mask, width), ops.const(horizontal.pad))
+    place = ops.add(ops.mul(row, ops.const(horizontal.length)), column)
+    return ops.where(ops.greater(values, ops.const(np.float32(LOWEST))), place, ops.const(-1))
+
+
+def _stochastic(ops: Ops, x: Value, axes: Sequence[Axis]) -> Value:
+    """At TEST the mean weighted by the activations themselves, Σx² / Σx, and 0 where Σx is not positive.
+
+    Only Caffe's GPU has it (pooling_layer.cu). Both means have one divisor, which cancels.
+    """
+    weighted, total = _average(ops, ops.mul(x, x), axes), _average(ops, x, axes)
+    zero = ops.const(np.float32(0))
+    positive = ops.greater(total, zero)
+    return ops.where(positive, ops.div(weighted, ops.where(positive, total, ops.const(np.float32(1)))), zero)
 
 
 @layer("Pooling", tops=(1, 2))
@@ -116,17 +147,37 @@ def pooling(ops: Ops, view: LayerView, x: Value) -> list[Value]:
     """MAX, AVE and STOCHASTIC pooling with Caffe's ceiling, clip rule and divisor; a second top of MAX is the mask."""
     p = view.params("pooling_param")
     axes = _axes(view, p, x)
-    if p.pool == "MAX":
-        tops = _maximum(ops, x, axes, with_mask=len(view.tops) > 1)
-        if len(tops) != len(view.tops):
-            raise view.error("a mask of windows without any pixel cannot be given", "remove the second top")
-        return tops
-    if len(view.tops) > 1:
+    if len(view.tops) > 1 and p.pool != "MAX":
         raise view.error(f"a second top (the mask) needs MAX pooling, not {p.pool}", "remove the second top")
-    if p.pool == "AVE":
-        return [_average(ops, x, axes)]
-    # At TEST, stochastic pooling is the mean weighted by the activations themselves: Σx² / (Σx + FLT_MIN).
-    area = ops.const(np.float32(np.prod([a.kernel for a in axes])))
-    weighted = ops.mul(_average(ops, ops.mul(x, x), axes), area)
-    total = ops.mul(_average(ops, x, axes), area)
-    return [ops.div(weighted, ops.add(total, ops.const(np.float32(TINY))))]
+    return _pooled(ops, p.pool, x, axes, with_mask=len(view.tops) > 1)
+
+
+def _pooled(ops: Ops, method: str, x: Value, axes: Sequence[Axis], with_mask: bool = False) -> list[Value]:
+    if method == "MAX":
+        return _maximum(ops, x, axes, with_mask)
+    return [_average(ops, x, axes) if method == "AVE" else _stochastic(ops, x, axes)]
+
+
+@layer("SPP")
+def spp(ops: Ops, view: LayerView, x: Value) -> Value:
+    """a pyramid of poolings into 1, 4, 16, … bins, flattened and joined (Caffe: spp_layer.cpp)"""
+    p = view.params("spp_param")
+    if len(x.shape) != 4 or p.pyramid_height < 1:
+        raise view.error(f"pyramid_height {p.pyramid_height} must be positive, and the bottom {x.shape} have 4 axes")
+    lengths = [static(dim, "the image size is needed") for dim in x.shape[2:]]
+    levels = []
+    for level in range(p.pyramid_height):
+        kernel = [-(-length // 2**level) for length in lengths]
+        pads = [(size * 2**level - length + 1) // 2 for size, length in zip(kernel, lengths)]
+        if any(pad >= size for pad, size in zip(pads, kernel)):
+            raise view.error(
+                f"level {level} of the pyramid cuts {lengths} into {2**level} bins, which Caffe refuses",
+                f"give pyramid_height {level} at most",
+            )
+        if any(pads) and p.pool == "STOCHASTIC":
+            raise view.error(f"level {level} of the pyramid pads by {pads}, and STOCHASTIC pooling cannot")
+        axes = [Axis(n, k, k, pad, clip=any(pads)) for n, k, pad in zip(lengths, kernel, pads)]
+        levels.append(_pooled(ops, p.pool, x, axes)[0])
+    if len(levels) == 1:
+        return levels[0]  # not even flattened
+    return ops.concat([ops.flatten_from(y, 1) for y in levels], 1)

@@ -1,15 +1,16 @@
 """LSTM, RNN and LSTMUnit over (T, N, …) sequences (Caffe: recurrent_layer.cpp, lstm_layer.cpp, rnn_layer.cpp).
 
-Caffe unrolls these layers into nets of their own; here all steps of the input are projected by one product, and only the
-recurrence is unrolled. Caffe keeps the last state for its next forward pass; a converted net has no such memory and
+Caffe unrolls these layers into nets of their own; here all steps of the input are projected by one product, and only
+the recurrence is unrolled. Caffe keeps the last state for its next forward pass; a converted net has no such memory and
 starts every call from zero, as Caffe's first pass does. To carry the state on, give the layer `expose_hidden`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..dims import Dim, numel, same, static
+from ..dims import numel, same, static
 from ..graph import Value
 from ..ops import Ops
 from ..registry import layer
@@ -28,7 +29,6 @@ class Sequences:
     """
 
     steps: int
-    streams: Dim
     outputs: int
     projected: Value
     cont: Value
@@ -38,32 +38,41 @@ class Sequences:
 
 def _sequences(ops: Ops, view: LayerView, bottoms: tuple[Value, ...], gates: int, states: int, names: str) -> Sequences:
     p = view.params("recurrent_param")
-    x, cont = bottoms[:2]
+    x, cont, *others = bottoms
     exposed = states if p.expose_hidden else 0
-    if len(bottoms) not in (2 + exposed, 3 + exposed) or len(view.tops) != 1 + exposed:
+    if len(others) not in (exposed, 1 + exposed) or len(view.tops) != 1 + exposed:
         raise view.error(
-            f"it has {len(bottoms)} bottoms and {len(view.tops)} tops, expose_hidden being {str(bool(exposed)).lower()}",
+            f"it has {len(bottoms)} bottoms and {len(view.tops)} top(s) with{'' if exposed else 'out'} expose_hidden",
             f"give {2 + exposed} bottoms, or {3 + exposed} with a static input, and {1 + exposed} top(s)",
         )
     if p.num_output < 1:
         raise view.error("num_output is missing or 0", "state how many outputs it makes")
+    constant, initial = others[: len(others) - exposed], others[len(others) - exposed :]
+    _check(view, x, cont, constant, initial, p.num_output)
+    width = gates * p.num_output
+    projected = _project(ops, view, x, 2, width, 0, f"W_x{names}", bias=f"b_{names}")
+    for y in constant:
+        share = _project(ops, view, y, 1, width, 2, f"W_x{names}_static")
+        projected = ops.add(projected, ops.reshape(share, (1, *share.shape)))
+    column = ops.reshape(cont, (*cont.shape, 1))
+    return Sequences(static(x.shape[0]), p.num_output, projected, column, tuple(initial), 2 + len(constant))
+
+
+def _check(
+    view: LayerView, x: Value, cont: Value, constant: Sequence[Value], initial: Sequence[Value], outputs: int
+) -> None:
     if len(x.shape) < 3:
         raise view.error(f"its bottom has shape {x.shape}; (steps, streams, features) is needed")
+    static(x.shape[0], "the number of time steps is needed")
+    streams = x.shape[1]
     if len(cont.shape) != 2 or not all(map(same, cont.shape, x.shape)):
         raise view.error(f"the continuation markers have shape {cont.shape}; {x.shape[:2]} is needed")
-    steps, streams = static(x.shape[0], "the number of time steps is needed"), x.shape[1]
-    width = gates * p.num_output
-    projected = _project(ops, view, x, 2, width, 0, f"W_x{names}", bias=f"b_{names[0]}")
-    used = 2
-    if len(bottoms) == 3 + exposed:
-        projected = ops.add(projected, _static(ops, view, bottoms[2], streams, width, names))
-        used = 3
-    initial = bottoms[len(bottoms) - exposed :]
+    for y in constant:
+        if len(y.shape) < 2 or not same(y.shape[0], streams):
+            raise view.error(f"the static input has shape {y.shape}; its first axis must be the {streams} streams")
     for state in initial:
-        if len(state.shape) != 3 or not all(map(same, state.shape, (1, streams, p.num_output))):
-            raise view.error(f"an initial state has shape {state.shape}; {(1, streams, p.num_output)} is needed")
-    column = ops.reshape(cont, (*cont.shape, 1))
-    return Sequences(steps, streams, p.num_output, projected, column, initial, used)
+        if len(state.shape) != 3 or not all(map(same, state.shape, (1, streams, outputs))):
+            raise view.error(f"an initial state has shape {state.shape}; {(1, streams, outputs)} is needed")
 
 
 def _project(
@@ -73,14 +82,6 @@ def _project(
     weight = view.blob(index, (width, features), name)
     offset = view.blob(index + 1, (width,), bias) if bias else None
     return ops.reshape(ops.linear(ops.flatten_from(x, axis), weight, offset), (*x.shape[:axis], width))
-
-
-def _static(ops: Ops, view: LayerView, x: Value, streams: Dim, width: int, names: str) -> Value:
-    """The input that stays the same over time, (1, N, width)."""
-    if len(x.shape) < 2 or not same(x.shape[0], streams):
-        raise view.error(f"the static input has shape {x.shape}; its first axis must be the {streams} streams")
-    projected = _project(ops, view, x, 1, width, 2, f"W_x{names}_static")
-    return ops.reshape(projected, (1, *projected.shape))
 
 
 def _recurrent(ops: Ops, view: LayerView, index: int, shape: tuple[int, int], name: str) -> Value:

@@ -9,7 +9,7 @@ from ..graph import Value
 from ..ops import Ops
 from ..registry import layer
 from ..view import LayerView
-from .convolution import spatial
+from .convolution import dilation, spatial
 
 
 @layer("ArgMax")
@@ -75,7 +75,7 @@ def im2col(ops: Ops, view: LayerView, x: Value) -> Value:
     if count < 1:
         raise view.error(f"axis {p.axis} of a blob with {len(x.shape)} axes leaves no spatial axis")
     kernel, strides = spatial(view, p, "kernel_size", count, None), spatial(view, p, "stride", count, 1)
-    pads, dilations = spatial(view, p, "pad", count, 0), spatial(view, p, "dilation", count, 1)
+    pads, dilations = spatial(view, p, "pad", count, 0), dilation(view, p, count)
     if min(*kernel, *strides, *dilations) < 1:
         raise view.error(f"kernel {kernel}, stride {strides}, dilation {dilations} must be positive")
     outer: Dim = numel(x.shape[:axis])
@@ -85,9 +85,7 @@ def im2col(ops: Ops, view: LayerView, x: Value) -> Value:
         length, k, s, d = static(y.shape[2 + 2 * i]), kernel[i], strides[i], dilations[i]
         size = (length - d * (k - 1) - 1) // s + 1
         if size < 1:
-            raise view.error(
-                f"a window of {kernel} does not fit into an image of {x.shape[axis + 1 :]} padded by {pads}"
-            )
+            raise view.error(f"a window of {kernel} does not fit into {x.shape[axis + 1 :]} padded by {pads}")
         sizes.append(size)
         y = ops.gather(y, ops.const(np.add.outer(np.arange(k) * d, np.arange(size) * s), "places"), 2 + 2 * i)
     order = [0, 1, *range(2, 2 + 2 * count, 2), *range(3, 3 + 2 * count, 2)]

@@ -61,7 +61,7 @@ def flatten(ops: Ops, view: LayerView, x: Value) -> Value:
     """axes `axis` to `end_axis` as one (Caffe: flatten_layer.cpp)"""
     p = view.params("flatten_param")
     first, last = view.axis(p.axis, len(x.shape)), view.axis(p.end_axis, len(x.shape))
-    if first > last:
+    if first > last + 1:  # one axis apart, Caffe inserts an axis of length 1
         raise view.error(f"axis {p.axis} comes after end_axis {p.end_axis}")
     return ops.reshape(x, (*x.shape[:first], numel(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
@@ -98,6 +98,8 @@ def crop(ops: Ops, view: LayerView, x: Value, reference: Value) -> Value:
     """the first bottom cut to the second's size from `axis` on, at `offset` (Caffe: crop_layer.cpp)"""
     p = view.params("crop_param")
     first = view.axis(p.axis, len(x.shape))
+    if len(reference.shape) != len(x.shape):
+        raise view.error(f"its bottoms have shapes {x.shape} and {reference.shape}; they need as many axes")
     offsets = list(p.offset)
     if len(offsets) > 1 and len(offsets) != len(x.shape) - first:
         raise view.error(f"{len(offsets)} offsets for {len(x.shape) - first} axes", "give one, or one per axis")
