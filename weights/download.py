@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +20,7 @@ from weights.catalog import Model, RemoteFile, find
 from weights.catalog import home as default_home
 from weights.lockfile import Entry, LockError, Lockfile, exclusive
 from weights.progress import bar
-from weights.transfer import Policy, Received, Transfer
+from weights.transfer import Policy, Received, SilentHostError, Transfer
 from weights.verify_file import TruncatedError, verify
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
@@ -124,6 +124,14 @@ def _by_hand(path: Path, file: RemoteFile) -> str:
     return f"put the file by hand at {path} ({file.expected_size}) and run again"
 
 
+def _together(failures: Mapping[RemoteFile, DownloadError]) -> str:
+    """Several failures as one text: files that failed alike are named together."""
+    alike: dict[str, list[str]] = {}
+    for file, error in failures.items():
+        alike.setdefault(error.message.removeprefix(f"{file.name} "), []).append(file.name)
+    return "; ".join(f"{', '.join(names)} {problem}" for problem, names in alike.items())
+
+
 @dataclass
 class _Run:
     """The choices that one call makes for all its files."""
@@ -145,7 +153,7 @@ class _Run:
         if len(failures) == 1:
             raise next(iter(failures.values()))
         if failures:
-            message = "; ".join(error.message for error in failures.values())
+            message = _together(failures)
             remedy = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
             if not any((model.folder / file.name).exists() for file in failures):
                 wanted = ", ".join(f"{file.name} ({file.expected_size})" for file in failures)
@@ -172,7 +180,7 @@ class _File:
                 message = f"{self.path} is missing from the package"
                 raise DownloadError(message, where=self.model.name, remedy="install camcompat again")
             elif self.run.offline:
-                raise self._error(f"{self.file.name} is not there, and this is offline")
+                raise self._error(f"{self.file.name} missing, and this is offline")
             else:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._download()
@@ -242,11 +250,13 @@ class _File:
             except TruncatedError as error:
                 kept = f"; what came is kept in {part.name} and the next run goes on from it" if shared else ""
                 failures.append(f"{url} ({error.message}{kept})")
+            except SilentHostError as error:
+                failures.append(f"{error.where} ({error.message})")
             except DownloadError as error:
                 failures.append(f"{url} ({error.message})")
             else:
                 return
-        raise self._error(f"{self.file.name} could not be downloaded: {', '.join(failures)}")
+        raise self._error(f"{self.file.name} could not be downloaded: {', '.join(dict.fromkeys(failures))}")
 
     def _from_address(self, url: str, part: Path, *, shared: bool) -> None:
         received = self._receive(url, part, shared=shared)

@@ -56,6 +56,10 @@ class _TransientError(Exception):
     """Worth another try."""
 
 
+class SilentHostError(DownloadError):
+    """A host that does not answer at all; it is asked once in a run."""
+
+
 @dataclass
 class Transfer:
     """The connections of one run; remembers hosts that did not answer, so that they are not waited for twice.
@@ -91,7 +95,7 @@ class Transfer:
         """
         host = urlsplit(url).netloc
         if host in self._silent:
-            raise DownloadError(f"{self._silent[host]}, a moment ago")
+            raise SilentHostError(self._silent[host], where=host)
         one = _One(self, url, part, file, dict(known), remember, advance)
         for attempt in range(self.policy.retries + 1):
             if attempt:
@@ -103,7 +107,9 @@ class Transfer:
         if not one.answered:
             self._silent[host] = failure
         size = part.stat().st_size if part.exists() else 0
-        raise TruncatedError(failure) if one.answered and size else DownloadError(failure)
+        if one.answered:
+            raise TruncatedError(failure) if size else DownloadError(failure)
+        raise SilentHostError(failure, where=host)
 
     def get(self, url: str, headers: dict[str, str]) -> requests.Response:
         """Ask for the file; raises _TransientError or DownloadError where no answer comes."""

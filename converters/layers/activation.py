@@ -72,15 +72,17 @@ def elu(ops: Ops, view: LayerView, x: Value) -> Value:
 def power(ops: Ops, view: LayerView, x: Value) -> Value:
     """(shift + scale · x) ^ power"""
     p = view.params("power_param")
-    if p.power == 0 or p.scale == 0:  # Caffe's own special case: a constant, whatever x holds
-        return ops.zeros(x.shape, 1.0 if p.power == 0 else float(np.float32(p.shift) ** np.float32(p.power)))
-    y = ops.mul(x, ops.const(np.float32(p.scale))) if p.scale != 1 else x
-    y = ops.add(y, ops.const(np.float32(p.shift))) if p.shift != 0 else y
-    if p.power == 1:
+    power, scale, shift = np.float32(p.power), np.float32(p.scale), np.float32(p.shift)
+    if power == 0 or scale == 0:  # Caffe's own special case: a constant, whatever x holds
+        with np.errstate(all="ignore"):  # 0 to a negative power is inf in Caffe too
+            return ops.zeros(x.shape, 1.0 if power == 0 else float(shift**power))
+    y = ops.mul(x, ops.const(scale)) if scale != 1 else x
+    y = ops.add(y, ops.const(shift)) if shift != 0 else y
+    if power == 1:
         return y
-    if p.power == 2:
+    if power == 2:
         return ops.mul(y, y)
-    return ops.sqrt(y) if p.power == 0.5 else ops.pow(y, ops.const(np.float32(p.power)))
+    return ops.sqrt(y) if power == 0.5 else ops.pow(y, ops.const(power))
 
 
 @layer("Exp")

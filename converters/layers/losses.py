@@ -158,8 +158,9 @@ def sigmoid_cross_entropy_loss(ops: Ops, view: LayerView, x: Value, target: Valu
 
 @layer("ContrastiveLoss", bottoms=3, tops=(0, 1))
 def contrastive_loss(ops: Ops, view: LayerView, a: Value, b: Value, similar: Value) -> list[Value]:
-    """½ mean of d² where similar, else of max(margin − d, 0)², or max(margin − d², 0) in the `legacy_version`
-    (Caffe: contrastive_loss_layer.cpp)
+    """½ mean of d² where similar, else of max(margin − d, 0)² (Caffe: contrastive_loss_layer.cpp)
+
+    The `legacy_version` has max(margin − d², 0) instead of the latter.
     """
     check_first_axis(view, a, b)
     check_first_axis(view, a, similar)

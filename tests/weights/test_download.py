@@ -122,8 +122,8 @@ def test_refused_connection_is_named_and_not_waited_for_twice(tmp_path: Path, mo
         closed.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{closed.getsockname()[1]}"
     message = refused(tmp_path, weights_at(f"{base}/one", f"{base}/two", min_size=1))
-    assert f"{base}/one (the connection was refused)" in message
-    assert f"{base}/two (the connection was refused, a moment ago)" in message
+    host = base.removeprefix("http://")
+    assert message.count(f"{host} (the connection was refused)") == 1  # both addresses, one host
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_several_missing_files_are_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as caught:
         download(model_of(*files), home=tmp_path, offline=True)
     assert str(caught.value) == (
-        "net: deploy.prototxt is not there, and this is offline; net.caffemodel is not there, and this is offline; "
+        "net: deploy.prototxt, net.caffemodel missing, and this is offline; "
         f"put the files by hand into {tmp_path / 'net'}: deploy.prototxt (26 bytes), "
         "net.caffemodel (at least 1,000 bytes); and run again"
     )
