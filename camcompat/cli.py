@@ -89,6 +89,10 @@ plugin_option = click.option(
     "--plugin", multiple=True, callback=_plugins, is_eager=True, metavar="FILE",
     help="A Python file that registers layers of your own (repeatable).",
 )  # fmt: skip
+losses_option = click.option(
+    "--keep-losses", is_flag=True, default=None,
+    help="Of a training definition, keep losses, metrics and labels [its scores become outputs].",
+)  # fmt: skip
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Report what fails in the final table and exit with 0."
 )
@@ -105,7 +109,7 @@ def _named(names: Sequence[str], cam_models: bool, verb: str) -> tuple[str, ...]
 @main.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_(as_json: bool) -> None:
-    """The catalogue: which models are known, which are here."""
+    """List the models that are known."""
     from camcompat.tables import print_catalogue
 
     print_catalogue(as_json)
@@ -118,7 +122,10 @@ def list_(as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Fetch again what is there.")
 @click.option("--offline", is_flag=True, help="Only check what is there.")
 def download(names: Sequence[str], cam_models: bool, keep_going: bool, force: bool, offline: bool) -> None:
-    """Fetch models of the catalogue and verify them; exit status 1 if one cannot be had."""
+    """Fetch and verify models.
+
+    Exit status 1 if one cannot be had. Files that were put in place by hand are verified the same way.
+    """
     from camcompat.conversion import check_structure
     from camcompat.tables import print_outcomes
     from weights.catalog import find
@@ -134,8 +141,13 @@ def download(names: Sequence[str], cam_models: bool, keep_going: bool, force: bo
 
 
 @main.command()
-@click.argument("sources", nargs=-1, metavar="(NAME... | PROTOTXT CAFFEMODEL)")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the results [the model's own, or .].")
+@click.argument("sources", nargs=-1, metavar="(NAME... | [PROTOTXT] CAFFEMODEL)")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the results [the model's own, or .]; or a .onnx file.",
+)
 @click.option("--name", help="The files' name [the caffemodel's].")
 @click.option(
     "--format", "formats", multiple=True, type=click.Choice(["onnx", "torch"]), help="Default: both (repeatable)."
@@ -143,27 +155,34 @@ def download(names: Sequence[str], cam_models: bool, keep_going: bool, force: bo
 @click.option("--output", "outputs", multiple=True, metavar="BLOB", help="Return these blobs instead (repeatable).")
 @click.option("--cam/--no-cam", default=None, help="Class activation maps in the ONNX file [where there is a head].")
 @click.option("--top-k", default=5, show_default=True, help="Default number of maps.")
+@losses_option
 @shape_option
 @plugin_option
 @cam_option
 @keep_going_option
 def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_going: bool, **options: Any) -> None:
-    """Convert to ONNX and PyTorch, and check that onnxruntime, torch and NumPy agree."""
+    """Convert to ONNX and PyTorch, and prove it.
+
+    Before a file reaches its name, onnxruntime, torch and a NumPy evaluation must agree on a random input.
+    """
     from camcompat.conversion import FORMATS, convert
+    from camcompat.sources import as_files
     from camcompat.tables import artefact_line
 
     options.pop("plugin")
-    options["formats"] = options["formats"] or FORMATS
     options["outputs"] = options["outputs"] or None
-    if options["name"] is None:
-        del options["name"]
+    if out is not None and out.suffix == ".onnx":
+        out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
+    options["formats"] = options["formats"] or FORMATS
+    options = {key: value for key, value in options.items() if key != "name" or value is not None}
+    files = as_files(sources)
     jobs: list[Callable[[], Any]] = []
-    pair = _as_files(sources)
-    if pair:
-        jobs.append(partial(convert, *pair, out or ".", **options))
+    if files is None:
+        jobs += [partial(_convert_name, name, out, options) for name in _named(sources, cam_models, "convert")]
+    elif files[1] is None:
+        raise CamcompatError("the weights are missing", where=files[0] or "", remedy="give the caffemodel as well")
     else:
-        for source in _named(sources, cam_models, "convert"):
-            jobs.append(partial(_convert_name, source, out, options))
+        jobs.append(partial(convert, *files, out or ".", **options))
     failed = 0
     for job in jobs:
         try:
@@ -185,39 +204,29 @@ def _convert_name(name: str, out: Path | None, options: dict[str, Any]) -> Any:
     return convert_model(find(name), out, **options)
 
 
-def _as_files(sources: Sequence[str]) -> tuple[str, str] | None:
-    """Prototxt and caffemodel, if that is what was given, in this order; None for catalogue names."""
-    weight_suffixes = (".caffemodel", ".h5", ".binaryproto")
-    looks = [Path(s).exists() or Path(s).suffix in (".prototxt", ".pbtxt", *weight_suffixes) for s in sources]
-    if not any(looks):
-        return None
-    if len(sources) != 2:
-        raise click.UsageError("give a prototxt and a caffemodel, or names of the catalogue")
-    first, second = sources
-    return (second, first) if Path(first).suffix in weight_suffixes else (first, second)
-
-
 @main.command()
-@click.argument("sources", nargs=-1, metavar="(NAME | PROTOTXT [CAFFEMODEL])", required=True)
+@click.argument("sources", nargs=-1, metavar="(NAME | PROTOTXT [CAFFEMODEL] | CAFFEMODEL)", required=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@losses_option
 @shape_option
 @plugin_option
-def inspect(sources: Sequence[str], as_json: bool, input_shapes: dict[str, tuple[int, ...]], plugin: Any) -> None:
-    """One row per layer: type, shape, parameters, multiply-adds; what is not supported."""
+def inspect(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) -> None:
+    """List layers, shapes and costs.
+
+    Also what is not supported, where the CAM head is, and why the batch axis is fixed if it is.
+    """
     from camcompat.inspection import inspect
+    from camcompat.sources import as_files
     from camcompat.tables import print_inspection
     from weights.catalog import find
 
-    if len(sources) > 2:
-        raise click.UsageError("give one model's name, or a prototxt and perhaps a caffemodel")
-    files: Sequence[str | Path] = sources
-    if len(sources) == 1 and not Path(sources[0]).exists() and Path(sources[0]).suffix != ".prototxt":
+    files: tuple[str | Path | None, str | Path | None] | None = as_files(sources)
+    if files is None:
+        if len(sources) > 1:
+            raise click.UsageError("give one model's name, or the files of one net")
         model = find(sources[0])
-        kinds = ["prototxt"] + (["caffemodel"] if model.present("caffemodel") else [])
-        files = [model.path(kind) for kind in kinds]
-    elif len(sources) == 2:
-        files = _as_files(sources) or sources
-    print_inspection(inspect(*files, input_shapes=input_shapes), as_json)
+        files = (model.path("prototxt"), model.path("caffemodel") if model.present("caffemodel") else None)
+    print_inspection(inspect(*files, **options), as_json)
 
 
 @main.command()
@@ -227,7 +236,10 @@ def inspect(sources: Sequence[str], as_json: bool, input_shapes: dict[str, tuple
 @click.option("--class", "classes", multiple=True, help="Maps of this class instead, by label or index (repeatable).")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Picture, or folder for pictures [IMAGE-cam.png].")
 def cam(model: str, images: Sequence[Path], top: int, classes: Sequence[str], out: Path | None) -> None:
-    """Class activation maps of pictures: prints scores, writes overlays."""
+    """Map pictures: scores and overlays.
+
+    MODEL is a name of the catalogue or a converted .onnx file.
+    """
     import camcompat
     from camcompat.tables import print_result
 

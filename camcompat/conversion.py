@@ -227,28 +227,30 @@ class _Reference:
 def convert_model(model: Model, folder: Path | None = None, **options: Any) -> list[Artefact]:
     """Convert a model of the catalogue that is present, into its folder (`home()/NAME`).
 
+    Without its prototxt, the net inside the caffemodel serves.
+
     Raises:
         CamcompatError: it is not downloaded, or cannot be converted.
     """
-    from weights.catalog import REQUIRED, home
+    from weights.catalog import home
 
-    missing = [kind for kind in REQUIRED if not model.present(kind)]
-    if missing:
-        paths = ", ".join(f"{model.path(kind)} ({model.file(kind).expected_size})" for kind in missing)
-        raise CamcompatError(
-            f"not downloaded: {paths}", where=model.name, remedy=f"`camcompat download {model.name}`, or put it there"
-        )
+    if not model.present("caffemodel"):
+        place = f"{model.path('caffemodel')} ({model.file('caffemodel').expected_size})"
+        remedy = f"`camcompat download {model.name}`, or put it there"
+        raise CamcompatError(f"not downloaded: {place}", where=model.name, remedy=remedy)
     target = folder or (model.root or home()) / model.name
     options = {"name": model.name, "metadata": description(model), **options}
-    return convert(model.path("prototxt"), model.path("caffemodel"), target, **options)
+    prototxt = model.path("prototxt") if model.present("prototxt") else None
+    return convert(prototxt, model.path("caffemodel"), target, **options)
 
 
 def check_structure(path: Path, model: Model) -> None:
     """Every layer and shape of a caffemodel against the model's prototxt; raises WeightsError at the first misfit."""
-    import prototxt
     import weights
     from converters.blobs import FileBlobs
+    from converters.build import load_net
     from converters.lowering import lower
 
-    with weights.read(path) as blobs:
-        lower(prototxt.load(model.path("prototxt")), FileBlobs(blobs))
+    with weights.read(path) as stored:
+        blobs = FileBlobs(stored)
+        lower(load_net(model.path("prototxt"), blobs=blobs), blobs)

@@ -8,21 +8,34 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cached_property
 
 from prototxt.errors import PrototxtError
 
-__all__ = ["END", "IDENTIFIER", "NUMBER", "PUNCTUATION", "STRING", "Source", "Tokens", "float_value", "int_value"]
+__all__ = [
+    "END",
+    "IDENTIFIER",
+    "NUMBER",
+    "PUNCTUATION",
+    "STRING",
+    "Source",
+    "Tokens",
+    "float_value",
+    "int_value",
+    "short",
+]
 
-END, IDENTIFIER, NUMBER, STRING, PUNCTUATION, _BAD = range(6)
+END, IDENTIFIER, NUMBER, STRING, PUNCTUATION, _COMMENT, _BAD = range(7)
 
+# A comment is a token that is dropped, and not a repetition inside of the expression: a million of them in a row would
+# be a million steps for the expression to remember.
 _TOKEN = re.compile(
-    r"""(?: \s+ | \#[^\n]* )*
+    r"""\s*
     (?: ([A-Za-z_][A-Za-z0-9_]*)
       | ( -?\s* (?: 0[xX][0-9a-fA-F]+ | (?: [0-9]+ (?:\.[0-9]*)? | \.[0-9]+ ) (?:[eE][+-]?[0-9]+)? [fF]? ) (?![\w.])
         | -\s*[A-Za-z]+ (?![\w.]) )
       | ( "[^"\\\n]*(?:\\.[^"\\\n]*)*" | '[^'\\\n]*(?:\\.[^'\\\n]*)*' )
       | ([{}<>\[\]:,;])
+      | (\#[^\n]*)
       | (.)
       | \Z )""",
     re.VERBOSE | re.ASCII,
@@ -31,6 +44,9 @@ _TEMPLATE = re.compile(
     r"\$\#.*?\#\$ | \$\{.*?\} | \{\{.*?\}\} | \{%.*?%\} | <%.*?%> | \$\(?\w+\)? | %\(\w+\)[sdf] | %[sdfg] | @\w+@",
     re.VERBOSE,
 )
+_TEMPLATE_REACH = 200  # characters on either side of an error in which a placeholder is looked for
+_BLOCK = 8192  # tokens found at a time
+_SHOWN = 60
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _SIMPLE_ESCAPES = {
     **{"a": b"\a", "b": b"\b", "f": b"\f", "n": b"\n", "r": b"\r", "t": b"\t", "v": b"\v"},
@@ -38,44 +54,55 @@ _SIMPLE_ESCAPES = {
 }
 
 
+def short(text: str) -> str:
+    """A piece of the file as a message quotes it: an error is one line that people can read, whatever the file holds.
+
+    >>> short("x" * 100)[-4:]
+    'xxx…'
+    """
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
 class Source:
     """A text and its name: turns offsets into places and errors."""
 
     def __init__(self, text: str, name: str) -> None:
         self.text, self.name = text, name
-
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+        self._starts, self._complete = [0], False
 
     def line(self, offset: int) -> int:
         """The line of an offset, from 1."""
-        return bisect_right(self._line_starts, offset)
+        starts = self._starts
+        # Only as far as needed: a file of 50 MB may be refused in its first line.
+        while starts[-1] <= offset and not self._complete:
+            newline = self.text.find("\n", starts[-1])
+            self._complete = newline < 0
+            if newline >= 0:
+                starts.append(newline + 1)
+        return bisect_right(starts, offset)
 
     def column(self, offset: int) -> int:
         """The column of an offset, from 1, in characters."""
-        return offset - self._line_starts[self.line(offset) - 1] + 1
+        return offset - self._starts[self.line(offset) - 1] + 1
 
     def error(self, offset: int, message: str, remedy: str = "") -> PrototxtError:
         """The error at an offset; a placeholder of a template there explains itself instead."""
         line = self.line(offset)
         column = self.column(offset)
         where = f"{self.name}:{line}:{column}" if self.name else f"line {line}, column {column}"
-        for match in _TEMPLATE.finditer(self.text[self._line_starts[line - 1] :].split("\n", 1)[0]):
-            if match.start() <= column - 1 <= match.end():
-                message = f"found the placeholder {match[0]}: this is a template"
+        start = max(offset - _TEMPLATE_REACH, self._starts[line - 1])
+        for match in _TEMPLATE.finditer(self.text[start : offset + _TEMPLATE_REACH].split("\n", 1)[0]):
+            if match.start() <= offset - start <= match.end():
+                message = f"found the placeholder {short(match[0])}: this is a template"
                 remedy = "fill it in first, with the script that comes with it"
                 break
         return PrototxtError(message, where=where, remedy=remedy)
 
 
 class Tokens:
-    """All tokens of a text, in three parallel lists: ``kinds``, ``texts`` (as written) and ``offsets``.
+    """The tokens of a text, in three parallel lists: ``kinds``, ``texts`` (as written) and ``offsets``.
 
-    The last token is of kind ``END``.
-
-    Raises:
-        PrototxtError: a character, number or string that no token begins with.
+    They are found block by block: `reach` an index before looking at it. The last token is of kind ``END``.
     """
 
     def __init__(self, source: Source) -> None:
@@ -83,30 +110,48 @@ class Tokens:
         self.kinds: list[int] = []
         self.texts: list[str] = []
         self.offsets: list[int] = []
-        kinds, texts, offsets = self.kinds.append, self.texts.append, self.offsets.append
         # A byte order mark is no blank to the regular expression.
-        start = 1 if source.text.startswith("\ufeff") else 0
-        for match in _TOKEN.finditer(source.text, start):
+        self._matches = _TOKEN.finditer(source.text, 1 if source.text.startswith("\ufeff") else 0)
+
+    def reach(self, index: int) -> None:
+        """Find the tokens up to an index, and some more, or up to the end.
+
+        Raises:
+            PrototxtError: a character, number or string that no token begins with.
+        """
+        if index < len(self.kinds) or (self.kinds and self.kinds[-1] == END):
+            return
+        kinds, texts, offsets = self.kinds.append, self.texts.append, self.offsets.append
+        last = index + _BLOCK
+        for match in self._matches:
             kind = match.lastindex
+            if kind == _COMMENT:
+                continue
             if kind is None:
                 kinds(END)
                 texts("")
                 offsets(match.end())
                 return
             if kind == _BAD:
+                # What stands before may be an error of its own, which comes first.
+                if len(self.kinds) > index:
+                    self._matches = _TOKEN.finditer(self.source.text, match.start(kind))
+                    return
                 raise self._bad(match.start(kind))
             kinds(kind)
             texts(match[kind])
             offsets(match.start(kind))
+            if len(self.kinds) > last:
+                return
 
     def _bad(self, offset: int) -> PrototxtError:
         character = self.source.text[offset]
         if character in "\"'":
             return self.source.error(offset, "a string is not closed on its line", f"add the closing {character}")
         if character in "0123456789.-":
-            found = re.match(r"[\w.+-]*", self.source.text[offset:])
+            found = re.compile(r"[\w.+-]*").match(self.source.text, offset)
             word = found[0] if found else character
-            return self.source.error(offset, f"{word!r} is not a number", "separate or correct it")
+            return self.source.error(offset, f"{short(word)!r} is not a number", "separate or correct it")
         shown = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
         return self.source.error(offset, f"unexpected character {shown}", "remove it, or put text into quotes")
 
@@ -120,7 +165,7 @@ class Tokens:
 
     def shown(self, index: int) -> str:
         """A token as an error quotes it."""
-        return f"'{self.texts[index]}'" if self.kinds[index] != END else "the end of the file"
+        return f"'{short(self.texts[index])}'" if self.kinds[index] != END else "the end of the file"
 
     def string(self, index: int) -> bytes:
         """The bytes that a string token stands for.

@@ -13,52 +13,9 @@ from typing import Any
 from prototxt.errors import PrototxtError
 from prototxt.schema import message_class
 from prototxt.v0 import fold_padding, upgrade_v0_layer
+from prototxt.v1_types import FORK_TYPES, V1_TYPES
 
 __all__ = ["V1_TYPES", "Upgraded", "upgrade"]
-
-#: V1's enum names and V2's strings.
-V1_TYPES = {
-    "NONE": "",
-    "ABSVAL": "AbsVal",
-    "ACCURACY": "Accuracy",
-    "ARGMAX": "ArgMax",
-    "BNLL": "BNLL",
-    "CONCAT": "Concat",
-    "CONTRASTIVE_LOSS": "ContrastiveLoss",
-    "CONVOLUTION": "Convolution",
-    "DATA": "Data",
-    "DECONVOLUTION": "Deconvolution",
-    "DROPOUT": "Dropout",
-    "DUMMY_DATA": "DummyData",
-    "ELTWISE": "Eltwise",
-    "EUCLIDEAN_LOSS": "EuclideanLoss",
-    "EXP": "Exp",
-    "FLATTEN": "Flatten",
-    "HDF5_DATA": "HDF5Data",
-    "HDF5_OUTPUT": "HDF5Output",
-    "HINGE_LOSS": "HingeLoss",
-    "IM2COL": "Im2col",
-    "IMAGE_DATA": "ImageData",
-    "INFOGAIN_LOSS": "InfogainLoss",
-    "INNER_PRODUCT": "InnerProduct",
-    "LRN": "LRN",
-    "MEMORY_DATA": "MemoryData",
-    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
-    "MVN": "MVN",
-    "POOLING": "Pooling",
-    "POWER": "Power",
-    "RELU": "ReLU",
-    "SIGMOID": "Sigmoid",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
-    "SILENCE": "Silence",
-    "SLICE": "Slice",
-    "SOFTMAX": "Softmax",
-    "SOFTMAX_LOSS": "SoftmaxWithLoss",
-    "SPLIT": "Split",
-    "TANH": "TanH",
-    "THRESHOLD": "Threshold",
-    "WINDOW_DATA": "WindowData",
-}
 
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 _TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
@@ -153,14 +110,21 @@ def _copy(target: Any, name: str, value: Any) -> None:
 
 def _upgrade_data(old: Any) -> None:
     """Move V1's data transformations to ``transform_param`` (UpgradeNetDataTransformation)."""
-    name = _DATA_PARAMS.get(_type_name(old))
-    if name is None or not old.HasField(name):
+    name = _data_param(old)
+    if not name:
         return
     data = getattr(old, name)
     for each in _TRANSFORM_FIELDS:
         if data.HasField(each):
             setattr(old.transform_param, each, getattr(data, each))
             data.ClearField(each)
+
+
+def _data_param(old: Any) -> str:
+    """The field with a data layer's parameters, "" if there is none; a fork's data layer borrows one of BVLC's."""
+    own = _DATA_PARAMS.get(_type_name(old))
+    candidates = [own] if own else _DATA_PARAMS.values() if _type_name(old) in FORK_TYPES else ()
+    return next((name for name in candidates if old.HasField(name)), "")
 
 
 def _type_name(old: Any) -> str:

@@ -65,6 +65,8 @@ def normalization(p: Params, default: str = "VALID") -> str:
 
 def normalized(ops: Ops, losses: Value, valid: Value | None, mode: str) -> Value:
     """The sum of (outer, 1, inner) losses over what `mode` counts (Caffe: LossLayer's get_normalizer), a scalar."""
+    if mode not in ("FULL", "VALID", "BATCH_SIZE", "NONE"):
+        raise ValueError(f"normalization {mode} is another fork's")
     everything = [0, 1, 2]
     if valid is not None:
         losses = ops.where(valid, losses, ops.const(np.float32(0)))

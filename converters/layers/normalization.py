@@ -42,6 +42,8 @@ def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     if not stored and not affine:
         return _by_batch(ops, x, p.eps)
     images = x if len(x.shape) > 1 else ops.unsqueeze(x, 1)
+    if len(x.shape) > 5:
+        images = ops.reshape(x, (*x.shape[:4], numel(x.shape[4:])))
     mean, variance = (view.array(i, (channels,), name) for i, name in enumerate(("running_mean", "running_var")))
     factor = float(view.array(2, (1,), "factor")[0])
     # NVIDIA's fork stores a third blob of 0 or 1 that it never reads, and raises eps to cuDNN's least.
@@ -72,6 +74,8 @@ def mvn(ops: Ops, view: LayerView, x: Value) -> Value:
     """x minus its mean, divided by (standard deviation + eps), per channel or across them (Caffe: mvn_layer.cpp)"""
     p = view.params("mvn_param")
     keep: int = 1 if p.across_channels else 2
+    if not 1 <= len(x.shape) <= 4:
+        raise view.error(f"the bottom has {len(x.shape)} axes; MVN takes 4 at most (N, C, H, W)")
     # Caffe sees (num, channels, height, width): leading axes make the rows, the rest is one row each.
     rest: Dim = numel(x.shape[keep:])
     rows: Shape = (numel(x.shape[:keep]), rest)
@@ -80,7 +84,7 @@ def mvn(ops: Ops, view: LayerView, x: Value) -> Value:
     if p.normalize_variance:
         deviation = ops.sqrt(ops.reduce("mean", ops.mul(y, y), [1]))
         y = ops.div(y, ops.add(deviation, ops.const(np.float32(p.eps))))
-    return ops.reshape(y, x.shape)
+    return ops.reshape(y, (*x.shape, *(1,) * (4 - len(x.shape))))  # with all four axes, as Caffe leaves it
 
 
 @layer("Softmax")

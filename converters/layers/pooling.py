@@ -112,7 +112,8 @@ def _average(ops: Ops, x: Value, axes: Sequence[Axis]) -> Value:
 def _maximum(ops: Ops, x: Value, axes: Sequence[Axis], with_mask: bool) -> list[Value]:
     kernel, strides = [a.kernel for a in axes], [a.stride for a in axes]
     pads = [(a.pad, a.pad + a.overhang) for a in axes]
-    empty = any(a.some_empty for a in axes)
+    # Also where torch, which pads by half a window at most, has no mask of its own.
+    empty = any(a.some_empty or (with_mask and 2 * a.pad > a.kernel) for a in axes)
     if empty:
         x, pads = ops.pad(x, pads, LOWEST), [(0, 0)] * 2
     if not with_mask:

@@ -138,7 +138,7 @@ class Elementwise(Recorder):
         return self.one("lrn", [x], x.shape, size=size, alpha=alpha, beta=beta, k=k)
 
     def batch_norm(self, x: Value, mean: Value, variance: Value, epsilon: float) -> Value:
-        """(x − mean) / sqrt(variance + epsilon), per channel at axis 1."""
+        """(x − mean) / sqrt(variance + epsilon), per channel at axis 1; x has 2 to 5 axes (PyTorch knows no more)."""
         return self.one("batch_norm", [x, mean, variance], x.shape, epsilon=epsilon)
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int], *, keepdims: bool = True) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ import pytest
 import prototxt
 import weights
 from camcompat.cli import CAM_MODELS, main
+from camcompat.conversion import convert_model
+from converters import CamcompatWarning
 from weights.catalog import find
 
 Run = Callable[..., click.testing.Result]
@@ -67,6 +70,16 @@ def test_convert_of_a_catalogue_name_goes_to_its_folder(run: Run) -> None:
     assert os.listdir("models/shapes-cam") == ["shapes-cam.onnx"]
 
 
+def test_a_catalogued_caffemodel_without_its_prototxt_converts(tmp_path: Path) -> None:
+    """The authors' repository lost one of the five prototxts: the net inside the weights serves."""
+    model = dataclasses.replace(find("shapes-cam"), embedded=None, root=tmp_path)
+    model.folder.mkdir()
+    shutil.copy(find("shapes-cam").path("caffemodel"), model.folder)
+    with pytest.warns(CamcompatWarning, match="training definition"):
+        (made,) = convert_model(model, formats=["onnx"])
+    assert made.path == tmp_path / "shapes-cam" / "shapes-cam.onnx"
+
+
 def test_convert_options(run: Run, files: tuple[Path, Path]) -> None:
     import onnxruntime
 
@@ -76,6 +89,15 @@ def test_convert_options(run: Run, files: tuple[Path, Path]) -> None:
     session = onnxruntime.InferenceSession("small.onnx")
     assert session.get_inputs()[0].shape == ["N", 3, 64, 80]
     assert [x.name for x in session.get_outputs()] == ["conv1"]
+
+
+def test_convert_of_a_caffemodel_alone(run: Run, files: tuple[Path, Path]) -> None:
+    """Its embedded net: the training definition, read as the net to deploy, which is said."""
+    result = run("convert", files[1], "--out", "alone.onnx")
+    assert result.exit_code == 0, result.output
+    assert "training definition" in result.stderr
+    assert sorted(os.listdir()) == ["alone.onnx", "deploy.prototxt", "net.caffemodel"]
+    refused(run("convert", files[0]), "deploy.prototxt", "give the caffemodel")
 
 
 def test_inspect(run: Run, files: tuple[Path, Path]) -> None:

@@ -69,11 +69,12 @@ def test_by_formula(kind: str, parameters: str, function, backend: str, tmp_path
 @BACKENDS
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 5)])
 def test_mvn_and_batch_norm_of_few_axes(shape: tuple[int, ...], backend: str, tmp_path: Path) -> None:
-    """MVN sees missing axes as 1, so that a matrix becomes zeros; BatchNorm takes a vector as one channel."""
+    """MVN takes missing axes as 1 and its top has all four; BatchNorm takes a vector as one channel."""
     x = draw(*shape)
     rows = x.astype(np.float64).reshape(*shape[:2], -1)
     wanted = (rows - rows.mean(2, keepdims=True)) / (rows.std(2, keepdims=True) + 1e-9) if len(shape) == 3 else 0 * x
-    check(layer("MVN"), {"data": x}, {"out": wanted.reshape(shape)}, backend, tmp_path, batch=2)
+    four = (*shape, *(1,) * (4 - len(shape)))
+    check(layer("MVN"), {"data": x}, {"out": wanted.reshape(four)}, backend, tmp_path, batch=2)
     channels = shape[1] if len(shape) > 1 else 1
     mean, variance = draw(channels, seed=6), np.abs(draw(channels, seed=7)) + 0.5
     column = (1, channels, 1)[: max(len(shape), 2)]
