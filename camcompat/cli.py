@@ -90,8 +90,8 @@ plugin_option = click.option(
     help="A Python file that registers layers of your own (repeatable).",
 )  # fmt: skip
 losses_option = click.option(
-    "--keep-losses", is_flag=True, default=None,
-    help="Of a training definition, keep losses, metrics and labels [its scores become outputs].",
+    "--keep-losses/--drop-losses", default=None,
+    help="Keep losses, metrics and labels, or turn them into scores [the latter for training definitions].",
 )  # fmt: skip
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Report what fails in the final table and exit with 0."
@@ -175,14 +175,14 @@ def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
         out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
     options["formats"] = options["formats"] or FORMATS
     options = {key: value for key, value in options.items() if key != "name" or value is not None}
-    files = as_files(sources)
+    prototxt, caffemodel = as_files(sources) or (None, None)
     jobs: list[Callable[[], Any]] = []
-    if files is None:
+    if prototxt is None and caffemodel is None:
         jobs += [partial(_convert_name, name, out, options) for name in _named(sources, cam_models, "convert")]
-    elif files[1] is None:
-        raise CamcompatError("the weights are missing", where=files[0] or "", remedy="give the caffemodel as well")
+    elif caffemodel is None:
+        raise CamcompatError("the weights are missing", where=prototxt or "", remedy="give the caffemodel as well")
     else:
-        jobs.append(partial(convert, *files, out or ".", **options))
+        jobs.append(partial(convert, prototxt, caffemodel, out or ".", **options))
     failed = 0
     for job in jobs:
         try:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Optional, Union
+from typing import Any, TypeAlias
 
 import prototxt as prototxt_files
 from prototxt import Net
@@ -23,8 +23,8 @@ from .registry import layer_types
 
 __all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
 
-NetLike = Union[str, "os.PathLike[str]", Net]
-Shapes = Optional[Mapping[str, Sequence[int]]]
+NetLike: TypeAlias = "str | os.PathLike[str] | Net"
+Shapes: TypeAlias = "Mapping[str, Sequence[int]] | None"
 
 
 def load_net(

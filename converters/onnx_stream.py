@@ -1,6 +1,6 @@
 """Saves an ONNX model tensor by tensor, straight from the arrays: a net's weights are never in memory twice.
 
-The file is the one that `onnx.save` would write: protobuf's wire format, the tensors being the last fields of the graph.
+The file is the one that `onnx.save` would write: protobuf's wire format, the tensors as the graph's last fields.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from torch import fx
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build
 from .lowering import Lowered
-from .torch_writer import TorchWriter, identifier
+from .torch_writer import TorchWriter, class_name
 
 __all__ = ["to_torch", "torch_module"]
 
@@ -49,7 +49,6 @@ def to_torch(
 def torch_module(lowered: Lowered) -> fx.GraphModule:
     """A lowered net as a module; `module.layer_names` maps Caffe's layer names to the children's."""
     writer = TorchWriter(lowered.graph)
-    name = identifier(lowered.net.name or "CaffeNet").strip("_") or "CaffeNet"
-    module = writer.write(name[0].upper() + name[1:])
+    module = writer.write(class_name(lowered.net.name))
     module.__dict__["layer_names"] = dict(writer.layer_names)  # a plain attribute, not a child
     return module.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import operator
-import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,19 +17,36 @@ from .dims import Dim, Sym
 from .graph import Graph, Node, Value
 from .torch_ops import TRANSLATIONS
 
-__all__ = ["TorchWriter", "identifier"]
+__all__ = ["TorchWriter", "class_name", "identifier"]
+
+# What a written module has of its own (torch's attributes, and the functions beside it in written source).
+_MODULE = fx.GraphModule(nn.Module(), fx.Graph())
+_RESERVED = {*dir(_MODULE), *vars(_MODULE), *torch_functions.__all__, "self", "layer_names"}
 
 
 def identifier(name: str) -> str:
     """A Caffe name as a Python attribute of a module.
 
-    >>> identifier("conv1/7x7_s2"), identifier("2x"), identifier("for"), identifier("type")
-    ('conv1_7x7_s2', '_2x', 'for_', 'type_')
+    >>> identifier("conv1/7x7_s2"), identifier("2x"), identifier("for"), identifier("type"), identifier("x²")
+    ('conv1_7x7_s2', '_2x', 'for_', 'type_', 'x2')
     """
-    plain = re.sub(r"\W", "_", name) or "layer"
-    if plain[0].isdigit():
+    # Python reads identifiers in this normal form: an attribute of another spelling would never be found.
+    name = unicodedata.normalize("NFKC", name) or "layer"
+    plain = "".join(c if f"_{c}".isidentifier() else "_" for c in name)
+    if not plain.isidentifier():
         plain = f"_{plain}"
-    return f"{plain}_" if keyword.iskeyword(plain) or hasattr(nn.Module, plain) or plain == "training" else plain
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in _RESERVED else plain
+
+
+def class_name(name: str) -> str:
+    """A net's name as that of a Python class; `CaffeNet` where nothing is left of it.
+
+    >>> class_name("squeezeNet v1"), class_name("16-layer"), class_name("")
+    ('SqueezeNet_v1', 'Net_16_layer', 'CaffeNet')
+    """
+    plain = identifier(name or "CaffeNet").strip("_") or "CaffeNet"
+    plain = plain[0].upper() + plain[1:]
+    return plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"Net_{plain}"
 
 
 class TorchWriter:
@@ -43,13 +60,12 @@ class TorchWriter:
         self.layer_names: dict[str, str] = {}  # Caffe layer → child
         self._parameters: dict[int, torch.Tensor] = {}
         self._references: dict[int, fx.Node] = {}
-        self._taken: set[str] = set()
         self._name = ""
 
     def write(self, class_name: str) -> fx.GraphModule:
         for x in self.source.inputs:
-            self.env[id(x)] = self.graph.placeholder(identifier(x.name))
-            self._taken.add(identifier(x.name))
+            placeholder = self.env[id(x)] = self.graph.placeholder(identifier(x.name))
+            placeholder.target = placeholder.name  # which fx has made unlike all other names of the code
         for node in self.source.nodes:
             self._name = next((x.name for x in node.outputs if x.name), "")
             result = TRANSLATIONS[node.op](self, node, [self.operand(x) for x in node.inputs])

@@ -17,12 +17,15 @@ from prototxt.errors import PrototxtError
 from prototxt.fields import MESSAGE, Field, Table, table_of
 from prototxt.files import check_text
 from prototxt.schema import message_class
-from prototxt.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens
+from prototxt.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
 from prototxt.values import read_value
 
 __all__ = ["Parsed", "Unknown", "parse"]
 
 _CLOSER = {"{": "}", "<": ">", "[": "]"}
+_AHEAD = 8  # more tokens than are looked at between two calls of `_Reader._ahead`
+_LONGEST = 100  # characters of a name that could be a misspelt one
+_SUGGESTIONS = 200  # the nearest known name takes a millisecond to find, and a foreign file has thousands of fields
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,19 @@ class _Reader:
         self.lines: list[int] = []
         self.unknown: list[Unknown] = []
         self.first: dict[str, int] = {}
+        self.nearest: dict[tuple[int, str], str] = {}
+
+    def _ahead(self) -> None:
+        """Have the next few tokens at hand."""
+        if self.at + _AHEAD >= len(self.kinds):
+            self.tokens.reach(self.at + _AHEAD)
 
     def fields(self, message: Any, table: Table, closer: str, opened: int) -> None:
         """Read fields into a message up to its closing brace; `opened` is the token of the opening one."""
         kinds, texts = self.kinds, self.texts
         seen: dict[str, int] = {}
         while True:
+            self._ahead()
             start = self.at
             name = texts[start]
             if kinds[start] != IDENTIFIER:
@@ -229,6 +239,7 @@ class _Reader:
             self.at += 1
             return
         while True:
+            self._ahead()
             if self.kinds[self.at] == END:
                 raise self._never_closed(opened)
             read()
@@ -258,24 +269,29 @@ class _Reader:
             self.at += 1
             while kind == STRING and self.kinds[self.at] == STRING:
                 self.at += 1
+                self._ahead()
         else:
             near = self._nearest(name, table)
             remedy = f"did you mean {near}?" if near else "remove it"
-            raise self.tokens.error(start, f"{name} is no known field and has no value", remedy)
+            raise self.tokens.error(start, f"{short(name)} is no known field and has no value", remedy)
         source, offset = self.tokens.source, self.tokens.offsets[start]
         value = " ".join(source.text[self.tokens.offsets[first] : self.tokens.end(self.at - 1)].split())
         path = ".".join([*self.path, name])
         place = (source.line(offset), source.column(offset))
         self.unknown.append(Unknown(path, *place, value, self.layer, self._nearest(name, table)))
 
-    @staticmethod
-    def _nearest(name: str, table: Table) -> str:
-        return next(iter(get_close_matches(name, table.fields, 1)), "")
+    def _nearest(self, name: str, table: Table) -> str:
+        """The known field with the most similar name; "" if there is none, or too many have been asked for."""
+        key = (id(table), name)
+        if key not in self.nearest and len(self.nearest) < _SUGGESTIONS and len(name) <= _LONGEST:
+            self.nearest[key] = next(iter(get_close_matches(name, table.fields, 1)), "")
+        return self.nearest.get(key, "")
 
     def _skip_brackets(self) -> None:
         """Pass over a bracketed value, whatever it holds."""
         open_ones: list[int] = []
         while True:
+            self._ahead()
             kind, text = self.kinds[self.at], self.texts[self.at]
             if kind == END:
                 raise self._never_closed(open_ones[-1])

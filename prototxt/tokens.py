@@ -85,6 +85,16 @@ class Source:
         """The column of an offset, from 1, in characters."""
         return offset - self._starts[self.line(offset) - 1] + 1
 
+    def check_characters(self) -> None:
+        """Refuse halves of characters (lone surrogates), which a text that was decoded elsewhere may hold."""
+        if self.text.isascii():
+            return
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            found = f"half a character (U+{ord(self.text[error.start]):04X})"
+            raise self.error(error.start, found, "decode the file as UTF-8") from None
+
     def error(self, offset: int, message: str, remedy: str = "") -> PrototxtError:
         """The error at an offset; a placeholder of a template there explains itself instead."""
         line = self.line(offset)
@@ -103,9 +113,13 @@ class Tokens:
     """The tokens of a text, in three parallel lists: ``kinds``, ``texts`` (as written) and ``offsets``.
 
     They are found block by block: `reach` an index before looking at it. The last token is of kind ``END``.
+
+    Raises:
+        PrototxtError: the text holds half a character.
     """
 
     def __init__(self, source: Source) -> None:
+        source.check_characters()
         self.source = source
         self.kinds: list[int] = []
         self.texts: list[str] = []
@@ -184,13 +198,13 @@ class Tokens:
         return b"".join(pieces)
 
     def _escape(self, match: re.Match[str], offset: int) -> bytes:
-        hexadecimal, octal, short, long, simple = match.groups()
+        hexadecimal, octal, four, eight, simple = match.groups()
         if hexadecimal or octal:
             value = int(hexadecimal, 16) if hexadecimal else int(octal, 8)
             if value < 256:
                 return bytes([value])
-        elif short or long:
-            value = int(short or long, 16)
+        elif four or eight:
+            value = int(four or eight, 16)
             if value < 0x110000 and not 0xD800 <= value < 0xE000:
                 return chr(value).encode()
         elif simple in _SIMPLE_ESCAPES:

@@ -18,6 +18,8 @@ from prototxt.v1_types import FORK_TYPES, V1_TYPES
 __all__ = ["V1_TYPES", "Upgraded", "upgrade"]
 
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
+# C3D v1.1 calls them by other names than C3D v1.0, which had no choice but to extend BVLC's.
+_OTHER_NAMES = {"convolution3d_param": "convolution_param", "pooling3d_param": "pooling_param"}
 _TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 
 
@@ -72,6 +74,7 @@ def upgrade(net: Any, where: Callable[[int | None], str] = lambda index: "") -> 
     if _upgrade_input(result, where, ignored):
         origins.insert(0, None)
     _upgrade_batch_norm(result)
+    _unify_names(result)
     return Upgraded(result, tuple(origins), tuple(ignored))
 
 
@@ -206,3 +209,12 @@ def _upgrade_batch_norm(net: Any) -> None:
         if layer.type == "BatchNorm" and len(layer.param) == 3:
             for spec in layer.param:
                 spec.lr_mult = spec.decay_mult = 0
+
+
+def _unify_names(net: Any) -> None:
+    """Move the parameters of a layer to the field that other forks keep them in, so that there is one to read."""
+    for layer in net.layer:
+        for other, usual in _OTHER_NAMES.items():
+            if layer.HasField(other) and not layer.HasField(usual):
+                getattr(layer, usual).CopyFrom(getattr(layer, other))
+                layer.ClearField(other)

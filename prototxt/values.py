@@ -7,7 +7,7 @@ from typing import Any
 
 from prototxt.errors import PrototxtError
 from prototxt.fields import BOOL, ENUM, FLOAT, INT, TEXT, Field
-from prototxt.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value
+from prototxt.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value, short
 
 __all__ = ["read_value"]
 
@@ -27,7 +27,7 @@ def read_value(tokens: Tokens, field: Field, index: int) -> tuple[Any, int]:
             if field.low <= number <= field.high:
                 return number, index + 1
             allowed = f"{field.low} to {field.high}"
-            raise tokens.error(index, f"{field.name}: {text} is out of range", f"it may be {allowed}")
+            raise tokens.error(index, f"{field.name}: {short(text)} is out of range", f"it may be {allowed}")
     elif field.kind == FLOAT:
         value = float_value(text) if kind in (NUMBER, IDENTIFIER) else None
         if value is not None:
@@ -49,10 +49,12 @@ def _string(tokens: Tokens, field: Field, index: int) -> tuple[str | bytes, int]
     after = index + 1
     if "\\" not in text and tokens.kinds[after] != STRING and not field.is_bytes:
         return text[1:-1], after
-    data = tokens.string(index)
+    pieces = [tokens.string(index)]
     while tokens.kinds[after] == STRING:
-        data += tokens.string(after)
+        pieces.append(tokens.string(after))
         after += 1
+        tokens.reach(after + 1)
+    data = b"".join(pieces)
     if field.is_bytes:
         return data, after
     try:
@@ -70,12 +72,12 @@ def _enum(tokens: Tokens, field: Field, index: int) -> int:
             return field.values[text]
     elif (number := int_value(text)) is not None and number in field.values.values():
         return number
-    near = next(iter(get_close_matches(text, field.values, 1)), "")
+    near = next(iter(get_close_matches(short(text), field.values, 1)), "")
     hint = f"; nearest: {near}" if near else ""
     if _is_layer_type(field):
-        message = f"{text} is not a layer type of Caffe's old format{hint}"
+        message = f"{short(text)} is not a layer type of Caffe's old format{hint}"
         raise tokens.error(index, message, 'it is a fork\'s: write the layer in the new format, layer { type: "..." }')
-    message = f"{field.name}: {text} is not one of {', '.join(field.values)}{hint}"
+    message = f"{field.name}: {short(text)} is not one of {', '.join(field.values)}{hint}"
     raise tokens.error(index, message, "if it is a fork's, choose a value that Caffe has")
 
 
@@ -86,19 +88,20 @@ def _is_layer_type(field: Field) -> bool:
 def _wrong(tokens: Tokens, field: Field, index: int) -> PrototxtError:
     """The error of a value of the wrong kind."""
     kind, text = tokens.kinds[index], tokens.texts[index]
+    bare = short(text[1:-1] if kind == STRING else text)
     if text == "[" and not field.repeated:
         return tokens.error(index, f"{field.name} takes one value, found a list", "write a single value")
     remedy = "correct the value"
     if kind == STRING and field.kind != TEXT:
-        remedy = f"write {text[1:-1]} without quotes"
+        remedy = f"write {bare} without quotes"
         if _is_layer_type(field):
             remedy = "the old layers { } take a name such as CONVOLUTION; the new layer { } takes a type in quotes"
     elif kind == IDENTIFIER and field.kind == TEXT:
-        remedy = f'write "{text}"'
+        remedy = f'write "{bare}"'
         if field.name == "type" and text.isupper():
             remedy = 'such names belong to the old layers { }; the new layer { } takes one such as "Convolution"'
     elif kind == NUMBER and field.kind == FLOAT:
         remedy = "write it in decimal"
     elif kind == NUMBER and field.kind == TEXT:
-        remedy = f'write "{text}"'
+        remedy = f'write "{bare}"'
     return tokens.error(index, f"{field.name} takes {field.takes}, found {tokens.shown(index)}", remedy)

@@ -89,9 +89,9 @@ def test_mean_file_is_named(caffe: SimpleNamespace, tmp_path: Path, legacy: bool
     caffe.fill(blob, np.ones((1, 3, 2, 2), np.float32), legacy=legacy)
     with pytest.raises(WeightsError, match=r"mean file.*read_mean"):
         weights.read(_save(tmp_path / "mean.binaryproto", blob))
+    path = tmp_path / "cut.binaryproto"
+    path.write_bytes(blob.SerializeToString()[:20])
     with pytest.raises(WeightsError):
-        path = tmp_path / "cut.binaryproto"
-        path.write_bytes(blob.SerializeToString()[:20])
         weights.read(path)
 
 
