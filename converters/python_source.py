@@ -100,7 +100,7 @@ def python_source(module: fx.GraphModule, *, source: str = "a Caffe net", weight
     helpers += [type(m).__name__ for m in module.children() if type(m).__module__ == torch_functions.__name__]
     for helper in helpers:
         body = re.sub(rf"\bconverters_torch_functions_{helper}\b", helper, body)
-    body = re.sub(r"\bdevice\(", "torch.device(", body)
+    body = re.sub(r"(?<![.\w])device\(", "torch.device(", body)
     lines = [f"class {name}(nn.Module):", "    def __init__(self):", "        super().__init__()"]
     lines += [f"        {line}" for line in _children(module)]
     blocks = [inspect.getsource(getattr(torch_functions, helper)) for helper in dict.fromkeys(helpers)]

@@ -122,31 +122,33 @@ def round_to_float32(w: TorchWriter, node: Node, xs: Operands) -> Any:
     return w.method("to", w.method("float", xs[0]), w.input_dtype())
 
 
-def _window_options(node: Node) -> dict[str, Any]:
-    a = node.attrs
-    return {"stride": a["strides"], "padding": a["pads"], "dilation": a["dilations"], "groups": a["group"]}
+CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
+    "conv": (nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    "conv_transpose": (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+}
 
 
 @translation("conv")
-def conv(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    _, weight, bias = node.inputs
+def convolution(w: TorchWriter, node: Node, xs: Operands) -> Any:
+    (_, weight, bias), a = node.inputs, node.attrs
     assert weight is not None
-    out, inner, *kernel = fixed(weight.shape)
-    make: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(kernel) - 1]
-    channels = inner * node.attrs["group"]
-    module = make(channels, out, tuple(kernel), bias=bias is not None, device="meta", **_window_options(node))
+    first, second, *kernel = fixed(weight.shape)
+    # torch's own layout: (out, in/group) forwards, (in, out/group) transposed
+    channels = (second * a["group"], first) if node.op == "conv" else (first, second * a["group"])
+    module = CONVOLUTIONS[node.op][len(kernel) - 1](
+        *channels,
+        tuple(kernel),
+        stride=a["strides"],
+        padding=a["pads"],
+        dilation=a["dilations"],
+        groups=a["group"],
+        bias=bias is not None,
+        device="meta",
+    )
     return w.module(node, module, xs[0], weight=weight, bias=bias)
 
 
-@translation("conv_transpose")
-def conv_transpose(w: TorchWriter, node: Node, xs: Operands) -> Any:
-    _, weight, bias = node.inputs
-    assert weight is not None
-    inner, out, *kernel = fixed(weight.shape)
-    make: Any = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[len(kernel) - 1]
-    channels = out * node.attrs["group"]
-    module = make(inner, channels, tuple(kernel), bias=bias is not None, device="meta", **_window_options(node))
-    return w.module(node, module, xs[0], weight=weight, bias=bias)
+TRANSLATIONS["conv_transpose"] = convolution
 
 
 @translation("linear")

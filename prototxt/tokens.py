@@ -49,8 +49,8 @@ _BLOCK = 8192  # tokens found at a time
 _SHOWN = 60
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _SIMPLE_ESCAPES = {
-    **{"a": b"\a", "b": b"\b", "f": b"\f", "n": b"\n", "r": b"\r", "t": b"\t", "v": b"\v"},
-    **{"\\": b"\\", "'": b"'", '"': b'"', "?": b"?"},
+    **dict(zip("abfnrtv", (b"\a", b"\b", b"\f", b"\n", b"\r", b"\t", b"\v"), strict=True)),
+    **{character: character.encode() for character in "\\'\"?"},
 }
 
 

@@ -45,7 +45,17 @@ layer < type: 'Python' python_param { module: 'm' layer: "L" param_str: "{'a': 1
 TEXTS = [V0, V1, V2, SSD, ODD]
 PLACED = re.compile(r"f\.prototxt:[1-9]\d*:[1-9]\d*: \S")
 WHOLE_FILE = ("f.prototxt: it is ", "f.prototxt: the file is empty")
-PIECES = [*'{}<>[]:;,"\'#\\$-.\0\t\n\r', "\ud800", "\u2028", "\x85", "é", "layer", "layers {", "type: RELU", "99999999999"]
+PIECES = [
+    *"{}<>[]:;,\"'#\\$-.\0\t\n\r",
+    "\ud800",
+    "\u2028",
+    "\x85",
+    "é",
+    "layer",
+    "layers {",
+    "type: RELU",
+    "99999999999",
+]
 
 
 def mutant(random_: random.Random) -> str:

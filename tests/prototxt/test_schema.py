@@ -104,8 +104,43 @@ def test_fork_fields_have_private_numbers() -> None:
         ("LayerParameter", "upsample_param"),
         ("LayerParameter", "roi_pooling_param"),
         ("ConvolutionParameter", "hole"),
+        ("ConvolutionParameter", "pad_l"),
+        ("ConvolutionParameter", "kernel_shape"),
+        ("PoolingParameter", "pad_type"),
+        ("BatchNormParameter", "use_weight_bias"),
+        ("EltwiseParameter", "engine"),
+        ("InnerProductParameter", "engine"),
+        ("PriorBoxParameter", "denser_prior_boxes"),
+        ("DetectionOutputParameter", "use_polygon"),
+        ("ReLUParameter", "maximum"),
+        ("LossParameter", "pre_fixed_normalizer"),
+        ("LayerParameter", "convolution3d_param"),
+        ("V1LayerParameter", "bn_param"),
+        ("V1LayerParameter", "roi_pooling_param"),
     ]:
         assert message_class(message).DESCRIPTOR.fields_by_name[field].number >= 50000
+
+
+def test_the_old_format_knows_every_parameter_that_todays_knows() -> None:
+    """Forks write new layers in the old format: there, too, a parameter that BVLC's lacks has a private number."""
+    new = message_class("LayerParameter").DESCRIPTOR.fields_by_name
+    old = message_class("V1LayerParameter").DESCRIPTOR.fields_by_name
+    assert {name for name in new if name.endswith("_param")} <= set(old)
+    for name, field in old.items():
+        if name in new and field.message_type is not None:
+            assert new[name].message_type is field.message_type
+        # BVLC's V1LayerParameter ends at loss_param (42), besides param and blob_share_mode.
+        assert field.number <= 42 or field.number in (1001, 1002) or field.number >= 50000
+
+
+def test_layer_types_of_forks_have_private_numbers() -> None:
+    numbers = message_class("V1LayerParameter").DESCRIPTOR.fields_by_name["type"].enum_type.values_by_name
+    assert {numbers[name].number for name in ("ABSVAL", "SILENCE", "CONTRASTIVE_LOSS", "EXP", "DECONVOLUTION")} == set(
+        range(35, 40)
+    )
+    assert all(value.number <= 39 or value.number >= 50000 for value in numbers.values())
+    for name in ("CONVOLUTION3D", "POOLING3D", "ROI_POOLING", "BN", "UPSAMPLE", "IMAGE_SEG_DATA", "INTERP", "PYTHON"):
+        assert numbers[name].number >= 50000
 
 
 def test_message_class_is_one_class_and_unknown_names_fail() -> None:
