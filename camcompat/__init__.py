@@ -1,6 +1,7 @@
 """camcompat: class activation maps of Caffe networks, on onnxruntime alone.
 
 ``load`` opens a CAM network, calling it with a picture gives a ``Result``: labels, scores, maps and pictures of them.
+``download``, ``convert`` and ``inspect`` are what the commands of these names do; they need the converters' packages.
 Nothing here loads torch, onnx or protobuf; even onnxruntime and Pillow are loaded at first use only.
 
 >>> import camcompat
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.cam import Result
+    from camcompat.conversion import convert
     from camcompat.images import read_image
+    from camcompat.inspection import inspect
     from camcompat.labels import read_labels
     from camcompat.model import Model, load
     from camcompat.preprocess import Preprocess
     from camcompat.render import colourise, jet, overlay
     from prototxt.errors import CamcompatError
+    from weights.download import download
 
 __all__ = [
     "CamcompatError",
@@ -30,6 +34,9 @@ __all__ = [
     "Preprocess",
     "Result",
     "colourise",
+    "convert",
+    "download",
+    "inspect",
     "jet",
     "load",
     "overlay",
@@ -43,6 +50,9 @@ _HOME = {
     "Preprocess": "camcompat.preprocess",
     "Result": "camcompat.cam",
     "colourise": "camcompat.render",
+    "convert": "camcompat.conversion",
+    "download": "weights.download",
+    "inspect": "camcompat.inspection",
     "jet": "camcompat.render",
     "load": "camcompat.model",
     "overlay": "camcompat.render",
