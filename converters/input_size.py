@@ -45,6 +45,8 @@ def infer_shape(unknown: UnknownShape, with_shape: WithShape, blobs: FileBlobs) 
     Raises:
         UnknownShape: no square fits, or too many do.
     """
+    if len(unknown.shape) != 4:  # a video: length and size cannot both be told
+        raise unknown
     batch, channels = unknown.shape[0] or 1, unknown.shape[1]
     if channels is None:
         return _flat(unknown, batch, blobs)

@@ -196,6 +196,7 @@ class _Lowering:
         self.result.reads[index] = view.reads
         if view.variant:
             self.result.variants[index] = view.variant
+        self.result.notes += [f"{layer.where}: {note}" for note in view.notes]
         for name in unread(layer.message, view.reads):
             self.result.notes.append(f"{layer.where}: {name} is set, and {layer.type} does not read it")
 

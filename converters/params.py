@@ -17,7 +17,8 @@ _IRRELEVANT = """
     filler slope_filler scale_filler engine force_nd_im2col moving_average_fraction stable_prod_grad
     dropout_ratio debug_info mean_file blob_share_mode blobs_lr weight_decay share_mode
     relu6_inplace shift_filler momentum frozen fix_gradient bp_norm transform_param save_output_param save_file
-    visualize visualize_threshold share_in_parallel
+    visualize visualize_threshold share_in_parallel strict_dim cudnn_convolution_algo_seeker conv_algos_override
+    update_global_stats sqrt_scale blob_filler
 """
 IRRELEVANT = frozenset(_IRRELEVANT.split())
 

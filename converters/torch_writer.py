@@ -60,6 +60,7 @@ class TorchWriter:
         self.layer_names: dict[str, str] = {}  # Caffe layer → child
         self._parameters: dict[int, torch.Tensor] = {}
         self._references: dict[int, fx.Node] = {}
+        self._like: fx.Node | None = None
         self._name = ""
 
     def write(self, class_name: str) -> fx.GraphModule:
@@ -68,7 +69,10 @@ class TorchWriter:
             placeholder.target = placeholder.name  # which fx has made unlike all other names of the code
         for node in self.source.nodes:
             self._name = next((x.name for x in node.outputs if x.name), "")
-            result = TRANSLATIONS[node.op](self, node, [self.operand(x) for x in node.inputs])
+            operands = [self.operand(x) for x in node.inputs]
+            if not any(isinstance(x, (fx.Node, _Lazy)) for x in operands):  # torch's functions want a tensor
+                operands = [None if x is None else self.tensor(x) for x in node.inputs]
+            result = TRANSLATIONS[node.op](self, node, operands)
             for x, fx_node in zip(node.outputs, result if isinstance(result, tuple) else (result,)):
                 self.env[id(x)] = fx_node
         results = {name: self._result(x) for name, x in self.source.outputs.items()}
@@ -83,10 +87,10 @@ class TorchWriter:
     # Operands.
 
     def operand(self, x: Value | None) -> Any:
-        """The fx node of a value; a scalar constant as a plain number; None stays None."""
+        """The fx node of a value; a scalar that nobody learned as a plain number; None stays None."""
         if x is None:
             return None
-        if x.data is not None and x.data.ndim == 0:
+        if x.data is not None and x.data.ndim == 0 and not x.learned:
             number = x.data.item()
             return float(str(x.data)) if isinstance(number, float) else number
         if x.data is not None and x.learned and id(x) not in self._references:
@@ -194,7 +198,12 @@ class TorchWriter:
         return total if dim.factor == 1 else self.graph.call_function(operator.mul, (total, dim.factor))
 
     def any_input(self) -> fx.Node:
-        return self.env[id(self.source.inputs[0])]
+        """What tells the device and the precision: an input, or a buffer where the net has none."""
+        if self.source.inputs:
+            return self.env[id(self.source.inputs[0])]
+        if self._like is None:
+            self._like = self.tensor(Value("like", (0,), data=np.zeros(0, np.float32), layer="net"))
+        return self._like
 
     def input_device(self) -> fx.Node:
         return self.graph.call_function(getattr, (self.any_input(), "device"))

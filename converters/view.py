@@ -33,6 +33,7 @@ class LayerView:
         phase: "TEST" or "TRAIN".
         blob_count: how many blobs the caffemodel holds for it; None where weights are invented.
         reads: the parameter fields read so far.
+        notes: sentences for the user, each told with the layer's place.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class LayerView:
         self.bottoms, self.tops = layer.bottoms, layer.tops
         self.blob_count, self.phase = blob_count, phase
         self.reads: set[str] = set()
+        self.notes: list[str] = []  # what the user should know about how this layer was read
         self.variant = ""  # which of several layers of this type name it is, for `inspect`
         self.blobs: dict[int, Value] = {}
 

@@ -18,7 +18,14 @@ Partial = tuple["int | None", ...]
 
 _TRANSFORMED = ("Data", "ImageData", "AnnotatedData", "WindowData", "MemoryData", "VideoData")
 _MADE_UP = ("DummyData", "Input", "Parameter")  # no bottoms, but no data from outside either
-_BATCHES = ("data_param", "image_data_param", "window_data_param", "memory_data_param", "hdf5_data_param")
+_BATCHES = (
+    "data_param",
+    "image_data_param",
+    "window_data_param",
+    "memory_data_param",
+    "hdf5_data_param",
+    "video_data_param",
+)
 
 
 class UnknownShape(PrototxtError):
@@ -32,8 +39,9 @@ class UnknownShape(PrototxtError):
 
     def __init__(self, name: str, shape: Partial, reader: str, where: str) -> None:
         self.name, self.shape, self.reader = name, shape, reader
-        sizes = ",".join(str(size or letter) for size, letter in zip(shape, "NCHW", strict=True))
-        example = ",".join(str(size or usual) for size, usual in zip((1, *shape[1:]), (1, 3, 227, 227), strict=True))
+        letters, usual = ("NCHW", (1, 3, 227, 227)) if len(shape) == 4 else ("NCLHW", (1, 3, 16, 112, 112))
+        sizes = ",".join(str(size or letter) for size, letter in zip(shape, letters, strict=True))
+        example = ",".join(str(size or number) for size, number in zip((1, *shape[1:]), usual, strict=True))
         message = f'the size of input "{name}" ({sizes}) is not known: its data layer has no crop_size'
         remedy = f"give it: --input-shape {name}={example} (input_shapes in Python)"
         super().__init__(message, where=where, remedy=remedy)
@@ -49,12 +57,12 @@ def is_data(layer: Any, own: Container[str] = ()) -> bool:
 
 
 def top_shape(layer: Any, index: int) -> Partial:
-    """What a data layer says about the shape of one of its tops: (N, C, H, W) for pictures, (N,) for labels."""
+    """The shape of one of a data layer's tops: (N, C, H, W), of videos (N, C, L, H, W), or (N,) of labels."""
     batch = _batch(layer)
     if layer.type not in _TRANSFORMED:
         return (batch, None, None, None)
     if index == 0:
-        return (batch, _channels(layer), *_size(layer))
+        return (batch, _channels(layer), *_length(layer), *_size(layer))
     # SSD's label is a list of boxes: image, class, instance, four corners, difficult.
     return (1, 1, 1, 8) if layer.type == "AnnotatedData" else (batch,)
 
@@ -79,6 +87,14 @@ def _channels(layer: Any) -> int | None:
     if layer.type == "ImageData":
         return 3 if layer.image_data_param.is_color else 1
     return None
+
+
+def _length(layer: Any) -> tuple[int | None, ...]:
+    """The number of frames of C3D's VideoData, which gives it in one of two places; () for pictures."""
+    if layer.type != "VideoData":
+        return ()
+    lengths = [getattr(layer, name).new_length for name in ("image_data_param", "video_data_param")]
+    return (max(lengths),) if max(lengths) > 1 else ()
 
 
 def _size(layer: Any) -> tuple[int | None, int | None]:

@@ -39,8 +39,9 @@ def is_loss(layer: Any) -> bool:
 
 
 def is_metric(layer: Any) -> bool:
-    """Whether a LayerParameter only reports: accuracy, evaluation, output to a file."""
-    return layer.type.endswith(_METRICS) or ("Accuracy" in layer.type)
+    """Whether a LayerParameter only reports: accuracy, evaluation, output to a file (so it has no top)."""
+    reports = not layer.top and layer.type != "Silence" and not is_loss(layer)
+    return reports or layer.type.endswith(_METRICS) or "Accuracy" in layer.type
 
 
 def learned_blobs(entries: Iterable[Entry]) -> set[str]:

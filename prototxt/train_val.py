@@ -256,12 +256,12 @@ def _shape(entry: Entry, index: int, top: str, net: list[Entry], options: Option
     if len(partial) < 4:
         return tuple(int(size or 1) for size in partial)
     reader = _reader(top, net)
-    batch, channels, height, width = partial
+    batch, channels, *sizes = partial
     known = options.channels(reader) if reader is not None else None
-    if known is None and channels is None and height:
+    if known is None and channels is None and sizes[-1]:
         notes.append(f'{entry.where}: input "{top}" is assumed to have 3 channels; {_REMEDY.format(top)}')
         known = 3
-    shape = (batch, known or channels, height, width)
+    shape = (batch, known or channels, *sizes)
     if None in shape:
         raise UnknownShape(top, shape, reader.name if reader is not None else "", entry.where)
     return tuple(int(size or 1) for size in shape)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..dims import Shape, numel, static
 from ..graph import Value
 from ..ops import Ops
@@ -45,8 +47,8 @@ class Geometry:
         p = view.params("convolution_param")
         self.axis = view.axis(p.axis, len(x.shape))
         count = len(x.shape) - self.axis - 1
-        if not 1 <= count <= 3:
-            raise view.error(f"{count} spatial axes are not supported; 1, 2 and 3 are")
+        if count > 3:
+            raise view.error(f"{count} spatial axes are not supported; up to 3 are")
         self.kernel = spatial(view, p, "kernel_size", count, None)
         self.strides = spatial(view, p, "stride", count, 1)
         self.pads = spatial(view, p, "pad", count, 0)
@@ -55,7 +57,7 @@ class Geometry:
         self.outputs = p.num_output or (self.channels if view.type == "ConvolutionDepthwise" else 0)
         self.group = self.channels if view.type == "ConvolutionDepthwise" else p.group
         self.bias = p.bias_term
-        if min(self.kernel) < 1 or min(self.strides) < 1 or min(self.dilations) < 1:
+        if min((*self.kernel, *self.strides, *self.dilations), default=1) < 1:
             raise view.error(f"kernel {self.kernel}, stride {self.strides}, dilation {self.dilations} must be positive")
         if self.outputs < 1:
             raise view.error("num_output is missing or 0", "state how many channels it makes")
@@ -71,6 +73,8 @@ def _each(ops: Ops, view: LayerView, bottoms: Sequence[Value], transposed: bool)
     ends = (g.channels, g.outputs // g.group) if transposed else (g.outputs, g.channels // g.group)
     weight = view.blob(0, (*ends, *g.kernel), "weight")
     bias = view.blob(1, (g.outputs,), "bias") if g.bias else None
+    if not g.kernel:
+        return [_pointwise(ops, g, x, view.array(0, ends, "weight"), bias, transposed) for x in bottoms]
     primitive = ops.conv_transpose if transposed else ops.conv
     tops = []
     for x in bottoms:
@@ -79,6 +83,15 @@ def _each(ops: Ops, view: LayerView, bottoms: Sequence[Value], transposed: bool)
         y = primitive(images, weight, bias, strides=g.strides, pads=g.pads, dilations=g.dilations, group=g.group)
         tops.append(ops.reshape(y, (*outer, *y.shape[1:])))
     return tops
+
+
+def _pointwise(ops: Ops, g: Geometry, x: Value, weight: np.ndarray, bias: Value | None, transposed: bool) -> Value:
+    """A blob that ends in its channels has no spatial axis; one of length 1 makes no difference."""
+    kernel = ops.const(weight[..., None], "weight", learned=True)
+    primitive = ops.conv_transpose if transposed else ops.conv
+    columns = ops.reshape(x, (numel(x.shape[: g.axis]), g.channels, 1))
+    y = primitive(columns, kernel, bias, strides=(1,), pads=(0,), dilations=(1,), group=g.group)
+    return ops.reshape(y, (*x.shape[: g.axis], g.outputs))
 
 
 @layer("Convolution", "ConvolutionDepthwise", "DepthwiseConvolution", bottoms=(1, None), tops=(1, None))

@@ -39,6 +39,8 @@ def prior_box(ops: Ops, view: LayerView, x: Value, image: Value) -> Value:
             raise view.error(f"{name} belongs to a fork's PriorBox", "give min_size and aspect_ratio as SSD does")
     grid = _grid(view, p, x, image)
     boxes = _boxes(grid, _sizes(view, p))
+    if not p.has("clip"):
+        view.notes.append("clip is not stated; boxes are clipped, as SSD's first release did and later ones do not")
     if p.clip:
         boxes = boxes.clip(0, 1)
     variances = np.broadcast_to(np.asarray(_variances(view, p), np.float32), boxes.shape)

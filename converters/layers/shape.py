@@ -98,8 +98,8 @@ def crop(ops: Ops, view: LayerView, x: Value, reference: Value) -> Value:
     """the first bottom cut to the second's size from `axis` on, at `offset` (Caffe: crop_layer.cpp)"""
     p = view.params("crop_param")
     first = view.axis(p.axis, len(x.shape))
-    if len(reference.shape) != len(x.shape):
-        raise view.error(f"its bottoms have shapes {x.shape} and {reference.shape}; they need as many axes")
+    if len(reference.shape) < len(x.shape):
+        raise view.error(f"its bottoms have shapes {x.shape} and {reference.shape}; the second needs as many axes")
     offsets = list(p.offset)
     if len(offsets) > 1 and len(offsets) != len(x.shape) - first:
         raise view.error(f"{len(offsets)} offsets for {len(x.shape) - first} axes", "give one, or one per axis")

@@ -281,3 +281,25 @@ def test_fields_that_only_a_fork_knows_are_reported_by_number() -> None:
     assert from_message(message).unknown == ()
     other = type(message).FromString(message.SerializeToString() + b"\xf8\xff\x03\x07")  # field 8191: 7
     assert [(each.path, each.text) for each in from_message(other).unknown] == [("field 8191", "7")]
+
+
+def test_a_video_definition_of_c3d() -> None:
+    net = deploy(
+        loads(
+            'layers { name: "data" type: VIDEO_DATA top: "data" top: "label" image_data_param '
+            "{ batch_size: 4 crop_size: 112 new_length: 16 } }"
+            'layers { name: "c" type: CONVOLUTION3D bottom: "data" top: "c" convolution_param { num_output: 4 } }'
+            'layers { name: "loss" type: SOFTMAX_LOSS bottom: "c" bottom: "label" }'
+        )
+    )
+    assert dict(net.inputs) == {"data": (4, 3, 16, 112, 112)}
+    assert types(net) == ["Input", "Convolution3D", "Softmax"]
+
+
+def test_a_layer_that_only_writes_is_left_out_and_its_bottom_is_an_output() -> None:
+    """DeepLab's MAT_WRITE: no top, a type that nobody else knows."""
+    net = deploy(
+        loads(layer("Data", "data", "", "data label", CROP) + fc("fc1", "data") + layer("MatWrite", "w", "fc1", ""))
+    )
+    assert net.outputs == ("fc1",)
+    assert any("left out: metrics (w)" in note for note in net.notes)
