@@ -245,18 +245,25 @@ def cam(model: str, images: Sequence[Path], top: int, classes: Sequence[str], ou
 
     network = camcompat.load(model)
     wanted = [int(entry) if entry.isdigit() else entry for entry in classes] or None
-    for image in images:
+    for image, target in _pictures(images, out):
         result = network(image, top=top, classes=wanted)
-        target = _picture(image, out, len(images) > 1)
         result.save(target)
         print_result(image, result, target)
 
 
-def _picture(image: Path, out: Path | None, several: bool) -> Path:
-    name = f"{image.stem}-cam.png"
-    if out is None:
-        return Path(name)
-    if several or out.is_dir() or not out.suffix:
-        out.mkdir(parents=True, exist_ok=True)
-        return out / name
-    return out
+def _pictures(images: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
+    """Where each image's picture goes; refused before any is written if two would get one name."""
+    folder = out or Path()
+    if out is not None and len(images) == 1 and out.suffix and not out.is_dir():
+        return [(images[0], out)]
+    if folder.suffix and not folder.is_dir():
+        raise CamcompatError(f"{len(images)} pictures do not go into one file", where=str(out), remedy="name a folder")
+    targets: dict[Path, Path] = {}
+    for image in images:
+        target = folder / f"{image.stem}-cam.png"
+        if target in targets:
+            remedy = "map them in two runs, with a folder each"
+            raise CamcompatError(f"{targets[target]} and {image} would both go there", where=str(target), remedy=remedy)
+        targets[target] = image
+    folder.mkdir(parents=True, exist_ok=True)
+    return [(image, target) for target, image in targets.items()]

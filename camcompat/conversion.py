@@ -94,6 +94,8 @@ def convert(
     unknown = [entry for entry in formats if entry not in FORMATS]
     if unknown:
         raise ConversionError(f'there is no format "{unknown[0]}"', remedy=f"choose from {', '.join(FORMATS)}")
+    if name is not None and Path(name).name != name:
+        raise ConversionError(f'"{name}" is no name for files', remedy="give the folder apart, as --out")
     lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
     stem = name or _stem(lowered.net.source, caffemodel)
     target = Path(folder)
@@ -119,7 +121,7 @@ def _torch(lowered: Lowered, reference: _Reference, path: Path) -> list[Artefact
         from converters.torch_module import torch_module
     except ImportError as error:
         raise ConversionError(
-            f"the PyTorch format needs {error.name}", remedy='pip install "camcompat[torch]", or --format onnx'
+            f"the PyTorch format needs {error.name or error}", remedy='pip install "camcompat[torch]", or --format onnx'
         ) from error
     module = torch_module(lowered)
     proof = reference.check_torch(module)

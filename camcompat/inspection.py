@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from converters import Lowered
     from converters.blobs import WeightsLike
     from converters.build import NetLike, Shapes
-    from converters.graph import Node
+    from converters.graph import Graph, Node
 
 __all__ = ["Inspection", "Row", "inspect"]
 
@@ -114,10 +114,15 @@ def inspect(
         inputs={x.name: _plain(x.shape) for x in graph.inputs},
         outputs=tuple(graph.outputs),
         rows=tuple(rows),
-        batch=f"fixed: {lowered.static}" if lowered.static else ", ".join(graph.symbols) or "none",
+        batch=f"fixed: {lowered.static}" if lowered.static else ", ".join(_batch_symbols(graph)) or "none",
         cam=_cam(lowered),
         notes=tuple(lowered.notes),
     )
+
+
+def _batch_symbols(graph: Graph) -> list[str]:
+    """Those of the inputs: a number of detections is a symbol too, and no batch."""
+    return [name for name, symbol in graph.symbols.items() if any(symbol.source is x for x in graph.inputs)]
 
 
 def _plain(shape: Sequence[object]) -> tuple[int | str, ...]:

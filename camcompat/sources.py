@@ -27,6 +27,9 @@ def as_files(words: Sequence[str]) -> tuple[str | None, str | None] | None:
     True
     """
     if not any(Path(word).suffix in WEIGHTS | DEFINITIONS or Path(word).is_file() for word in words):
+        for word in words:
+            if Path(word).name != word:  # no model's name holds a slash
+                raise CamcompatError("no such file", where=word, remedy="check the path")
         return None
     weights = [word for word in words if Path(word).suffix in WEIGHTS]
     rest = [word for word in words if word not in weights]

@@ -120,7 +120,7 @@ def build(
 def select(net: Net, graph: Graph, outputs: Sequence[str]) -> dict[str, Value]:
     """Blob names as the user types them → values; an unknown one is an error with the nearest."""
     chosen: dict[str, Value] = {}
-    for name in [outputs] if isinstance(outputs, str) else outputs:
+    for name in [outputs] if isinstance(outputs, str) else map(str, outputs):  # (NumPy's strings print otherwise)
         version = net.resolve(name) if name not in graph.blobs else name
         if version not in graph.blobs:
             close = difflib.get_close_matches(name, list(graph.blobs), n=3)

@@ -11,9 +11,10 @@ import numpy as np
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
 
-from .blobs import BlobSource, FileBlobs
+from .blobs import BlobSource
 from .dims import Shape, Sym, SymbolicError
 from .graph import Graph, Symbol, Value
+from .notes import file_notes, surplus
 from .ops import Ops, ShapeMismatch
 from .params import unread
 from .registry import find_layer, nearest
@@ -71,10 +72,11 @@ def lower(net: Net, blobs: BlobSource, *, symbolic_batch: bool = True, tolerant:
     """
     reason = "asked for" if not symbolic_batch else ""
     for symbols in _attempts(net) if symbolic_batch else []:
+        whole = len(symbols) == sum(map(bool, net.inputs.values()))
         try:
-            return _Lowering(net, blobs, symbols, tolerant).run(reason)
+            return _Lowering(net, blobs, symbols, tolerant).run("" if whole else reason)
         except _NeedsStatic as error:
-            reason = reason or str(error)
+            reason = str(error) if whole else reason
     return _Lowering(net, blobs, {}, tolerant).run(reason)
 
 
@@ -83,15 +85,22 @@ class _NeedsStatic(Exception):
 
 
 def _attempts(net: Net) -> list[dict[str, str]]:
-    """Which inputs get which symbol for axis 0: all, then each group of equal declared sizes alone."""
+    """Which inputs get which symbol for axis 0.
+
+    First each its own (a net may declare one region beside its one image, and be fed 300), then one for all of the same
+    declared size, then each such group alone.
+    """
     groups: dict[int, list[str]] = {}
     for name, shape in net.inputs.items():
         if shape:
             groups.setdefault(shape[0], []).append(name)
+    inputs = [name for name, shape in net.inputs.items() if shape]
+    apart = {name: "N" if i == 0 else f"N_{name}" for i, name in enumerate(inputs)}
     named = [(names, "N" if i == 0 else f"N_{names[0]}") for i, names in enumerate(groups.values())]
     every = {name: symbol for names, symbol in named for name in names}
     single = [dict.fromkeys(names, symbol) for names, symbol in named] if len(named) > 1 else []
-    return ([every] if every else []) + single
+    whole = [apart] if apart == every else [apart, every]
+    return [symbols for symbols in [*whole, *single] if symbols]
 
 
 class _Lowering:
@@ -121,7 +130,7 @@ class _Lowering:
                 self.graph.outputs[name] = self.graph.blobs[name]
         mark_logits(self.graph)
         self.result.static = reason
-        self.result.notes = [*self.net.notes, *self.result.notes, *_file_notes(self.net, self.blobs)]
+        self.result.notes = [*self.net.notes, *self.result.notes, *file_notes(self.net, self.blobs)]
         return self.result
 
     def _inputs(self) -> None:
@@ -145,9 +154,14 @@ class _Lowering:
                 raise ConversionError(f"it has {len(names)} {what}(s); {layer.type} takes {span}", where=layer.where)
         self.ops.layer, self.ops.index = layer.name or f"{layer.type}{index}", index
         view = LayerView(layer, self.ops, self._fetcher(layer), self.blobs.count(layer))
+        if layer.type == "Python":  # module and layer have chosen the function; param_str is for it to read
+            view.reads |= {"python_param", "python_param.module", "python_param.layer"}
         tops = self._call(entry.function, view, [self.graph.blobs[name] for name in layer.bottoms])
         if len(tops) != len(layer.tops):
             raise view.error(f"{len(layer.tops)} tops are declared, and it makes {len(tops)}")
+        unused = surplus(self.blobs, layer, max(view.blobs, default=-1) + 1)
+        if unused:
+            self.result.notes.append(unused)
         for name, value in zip(layer.tops, tops):
             self.graph.blobs[name] = value
             if value.producer is not None and not value.name:
@@ -164,8 +178,9 @@ class _Lowering:
             raise
         except (ShapeMismatch, ValueError, IndexError, AssertionError) as error:
             shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in zip(view.bottoms, bottoms))
+            problem = "a bottom has too few axes" if isinstance(error, IndexError) else error
             raise view.error(
-                f"{error} (bottoms: {shapes or 'none'})", "check its parameters and the input shape"
+                f"{problem} (bottoms: {shapes or 'none'})", "check its parameters and the input shape"
             ) from error
         if result is None:
             return []
@@ -239,25 +254,6 @@ def _last_owners(net: Net, blobs: BlobSource) -> dict[str, tuple[Layer, int]]:
             if name:
                 owners[name] = (layer, index)
     return owners
-
-
-def _file_notes(net: Net, blobs: BlobSource) -> list[str]:
-    notes = [
-        f"{net.source}:{entry.line}: {entry.path} is unknown to Caffe and the forks read here; it is ignored"
-        for entry in net.unknown
-        if entry.line is not None
-    ]
-    binary = list(dict.fromkeys(entry.path for entry in net.unknown if entry.line is None))
-    if binary:
-        listed = ", ".join(binary[:5]) + (", …" if len(binary) > 5 else "")
-        notes.append(f"{net.source}: {len(binary)} field(s) of a fork in the net inside are ignored: {listed}")
-    if isinstance(blobs, FileBlobs):
-        names = {layer.name for layer in net.layers}
-        unused = [name for name in blobs.blobs if name not in names]
-        if unused:
-            listed = ", ".join(unused[:5]) + (", …" if len(unused) > 5 else "")
-            notes.append(f"{blobs.source}: {len(unused)} layer(s) with weights are not in the net: {listed}")
-    return notes
 
 
 def _type_of(layer: Layer) -> str:

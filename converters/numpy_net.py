@@ -40,12 +40,17 @@ class NumpyNet:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs by name → outputs by name, all float64."""
         values = dict(self._constants)
+        sizes: dict[str, tuple[str, int]] = {}
         for x in self.graph.inputs:
             values[id(x)] = array = np.asarray(feeds[x.name], np.float64)
             if len(array.shape) != len(x.shape) or any(
                 isinstance(d, int) and d != n for d, n in zip(x.shape, array.shape)
             ):
                 raise ConversionError(f"input {x.name} has shape {array.shape}; the net takes {_shape_text(x.shape)}")
+            for dim, n in zip(x.shape, array.shape):
+                other, size = sizes.setdefault(str(dim), (x.name, n))
+                if isinstance(dim, Sym) and size != n:
+                    raise ConversionError(f"input {x.name} has {dim} = {n}, and {other} {size}; they must be equal")
         keep = {id(value) for value in self.graph.outputs.values()}
         keep |= {id(symbol.source) for symbol in self.graph.symbols.values()} | set(self._constants)
         for i, node in enumerate(self.graph.nodes):

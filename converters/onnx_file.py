@@ -84,6 +84,8 @@ def onnx_model(
 ) -> OnnxModel:
     """A lowered net as an ONNX model, its tensors still the net's own arrays."""
     graph = lowered.graph
+    if head and top_k < 1:
+        raise ConversionError(f"top_k is {top_k}", where=lowered.net.source, remedy="ask for 1 class map or more")
     writer = OnnxWriter(graph, reserved=CAM_NAMES if head else ())
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]

@@ -17,3 +17,11 @@ def shared() -> Path:
     if not (SHARED / "CAFFE.md").exists():
         pytest.skip(f"needs Caffe's reference outputs; {SHARED} is missing (set CAMCOMPAT_SHARED)")
     return SHARED
+
+
+SLOW = ("test_documents", "test_nets", "test_corpus")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first: whole nets last, so that a broken layer is seen in seconds."""
+    items.sort(key=lambda item: next((i + 1 for i, name in enumerate(SLOW) if name in item.nodeid), 0))

@@ -148,6 +148,8 @@ class _Run:
         for file in model.files if kinds is None else [model.file(kind) for kind in kinds]:
             try:
                 _File(self, model, file).provide()
+            except LockError:
+                raise
             except DownloadError as error:
                 failures[file] = error
         if len(failures) == 1:

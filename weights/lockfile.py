@@ -137,7 +137,7 @@ class Lockfile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(self.path.with_name(f".{LOCK_NAME}.busy"), wait=_PATIENCE) as held:
             if not held:
-                raise LockError("another process holds it", where=str(self.path), remedy="run again later")
+                raise LockError(f"{self.path}: another process holds it", remedy="run again later")
             tables = self._read()
             tables[section].pop(key, None)
             if value is not None:
@@ -159,4 +159,4 @@ class Lockfile:
         return sections
 
     def _damaged(self, message: str) -> LockError:
-        return LockError(message, where=str(self.path), remedy="repair or delete it; files will be recorded anew")
+        return LockError(f"{self.path}: {message}", remedy="repair or delete it; files will be recorded anew")

@@ -81,6 +81,8 @@ def bn(ops: Ops, view: LayerView, x: Value) -> list[Value]:
     arrays = [view.array(i, (1, channels, 1, 1), name).reshape(channels) for i, name in enumerate(names)]
     mean, variance = (ops.const(a, name, learned=True) for a, name in zip(arrays[2:], names[2:]))
     epsilon = p.var_eps if p.has("var_eps") else p.eps
+    if epsilon < 0:
+        raise view.error(f"eps {epsilon} must not be negative")
     return [_affine(ops, ops.batch_norm(x, mean, variance, epsilon), arrays[:2], channels)]
 
 

@@ -23,7 +23,9 @@ def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
     if len(x.shape) != 4:
         raise view.error(f"the bottom has {len(x.shape)} axes; LRN needs 4 (N, C, H, W)")
     if p.norm_region == "ACROSS_CHANNELS":
-        return ops.lrn(x, size, p.alpha, p.beta, p.k)
+        if p.alpha > 0 and p.beta > 0:
+            return ops.lrn(x, size, p.alpha, p.beta, p.k)
+        return _lrn_of_any_sign(ops, x, size, p.alpha, p.beta, p.k)
     # Caffe builds this form from AVE pooling of x² with padding that counts, then (1 + alpha·mean)^−beta:
     # k is not read there, so a k in the file has no effect.
     pads = [((size - 1) // 2,) * 2] * 2
@@ -32,11 +34,24 @@ def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
     return ops.mul(x, ops.pow(scale, ops.const(np.float32(-p.beta))))
 
 
+def _lrn_of_any_sign(ops: Ops, x: Value, size: int, alpha: float, beta: float, k: float) -> Value:
+    """onnxruntime's own operator refuses an alpha or beta that is not positive; Caffe computes on."""
+    channels = static(x.shape[1], "the number of channels is needed")
+    square = ops.pad(ops.mul(x, x), [(size // 2, size // 2), (0, 0), (0, 0)])
+    total = ops.slice(square, 1, 0, channels)
+    for i in range(1, size):
+        total = ops.add(total, ops.slice(square, 1, i, i + channels))
+    scale = ops.add(ops.mul(total, ops.const(np.float32(alpha / size))), ops.const(np.float32(k)))
+    return ops.mul(x, ops.pow(scale, ops.const(np.float32(-beta))))
+
+
 @layer("BatchNorm")
 def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     """(x − mean) / sqrt(variance + eps), by stored statistics or by the batch's (Caffe: batch_norm_layer.cpp)"""
     p = view.params("batch_norm_param")
     channels = static(x.shape[1], "the number of channels is needed") if len(x.shape) > 1 else 1
+    if p.eps < 0:
+        raise view.error(f"eps {p.eps} must not be negative")
     affine = p.scale_bias or p.has("scale_filler") or p.has("bias_filler") or (view.blob_count or 0) >= 5
     stored = p.use_global_stats if p.has("use_global_stats") else view.phase == "TEST"
     if not stored and not affine:

@@ -23,6 +23,8 @@ def roi_pooling(ops: Ops, view: LayerView, x: Value, rois: Value) -> Value:
     p = view.params("roi_pooling_param")
     if p.pooled_h < 1 or p.pooled_w < 1:
         raise view.error(f"pooled_h {p.pooled_h} and pooled_w {p.pooled_w} must be positive")
+    if p.spatial_scale <= 0:
+        raise view.error(f"spatial_scale {p.spatial_scale} must be positive")
     if p.has("pad_ratio") and p.pad_ratio:
         raise view.error(f"pad_ratio {p.pad_ratio} belongs to a fork's ROIPooling", "remove it")
     rois = ops.reshape(_check_rois(view, rois), (rois.shape[0], 5))

@@ -161,8 +161,12 @@ def reorg(ops: Ops, view: LayerView, x: Value) -> Value:
     """darknet's rearrangement of space into channels by `stride`, or its `reverse` (reorg_layer.cpp)"""
     p = view.params("reorg_param")
     stride, (channels, height, width) = p.stride, (static(dim) for dim in x.shape[1:])
+    if stride < 1:
+        raise view.error(f"stride {stride} must be positive", "give stride")
     if channels % (stride * stride) and not p.reverse:
         raise view.error(f"{channels} channels are not a multiple of stride² = {stride * stride}")
+    if (height % stride or width % stride) and not p.reverse:
+        raise view.error(f"{height} x {width} is not a multiple of stride {stride}")
     # Darknet indexes as if the blob had C/s² channels of (H·s, W·s), whichever way it goes; a gather says just that.
     index = np.arange(channels * height * width).reshape(channels, height, width)
     source, shape = _darknet(index, stride, p.reverse)

@@ -230,3 +230,50 @@ def test_refusals(text: str, message: str) -> None:
 def test_lrn_needs_images() -> None:
     with pytest.raises(CamcompatError, match="LRN needs 4"):
         converters.to_numpy(net(layer("LRN"), {"data": (3, 4)}), {})
+
+
+@BACKENDS
+def test_batch_norm_of_six_axes(backend: str, tmp_path: Path) -> None:
+    x, mean = draw(2, 3, 2, 3, 2, 2), draw(3, seed=6)
+    variance = np.float32([0.5, 2, 3])
+    column = (3, 1, 1, 1, 1)
+    wanted = (x.astype(np.float64) - mean.reshape(column)) / np.sqrt(variance.reshape(column) + np.float64(1e-5))
+    weights = {"l": [mean, variance, np.ones(1, np.float32)]}
+    check(layer("BatchNorm"), {"data": x}, {"out": wanted}, backend, tmp_path, weights=weights, batch=5)
+
+
+@BACKENDS
+def test_crop_by_a_blob_of_more_axes(backend: str, tmp_path: Path) -> None:
+    """Caffe reads the second bottom's lengths from the same axes, however many follow."""
+    feeds = {"data": X, "like": draw(1, 1, 2, 3, 7)}
+    check(
+        layer("Crop", "crop_param { offset: 0 offset: 1 }", "data like"),
+        feeds,
+        {"out": X[:, :, :, 1:4]},
+        backend,
+        tmp_path,
+    )
+
+
+@BACKENDS
+@pytest.mark.parametrize(("alpha", "beta"), [(0, 0.75), (0.5, 0), (0.5, -1), (-0.01, 0.5)])
+def test_lrn_of_any_sign(alpha: float, beta: float, backend: str, tmp_path: Path) -> None:
+    """onnxruntime's operator takes positive numbers only; Caffe takes all."""
+    wide = X.astype(np.float64)
+    total = np.stack([(wide[:, max(c - 1, 0) : c + 2] ** 2).sum(axis=1) for c in range(4)], axis=1)
+    wanted = wide * (2 + alpha / 3 * total) ** -beta
+    text = layer("LRN", f"lrn_param {{ local_size: 3 alpha: {alpha} beta: {beta} k: 2 }}")
+    check(text, {"data": X}, {"out": wanted}, backend, tmp_path, batch=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "message"),
+    [
+        (layer("Reorg"), (1, 4, 4, 4), "must be positive"),
+        (layer("Reorg", "reorg_param { stride: 2 }"), (1, 4, 3, 4), "not a multiple of stride 2"),
+        (layer("BatchNorm", "batch_norm_param { eps: -1 }"), (1, 4, 3, 4), "must not be negative"),
+    ],
+)
+def test_numbers_that_no_layer_can_use(text: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(CamcompatError, match=message):
+        converters.to_numpy(net(text, {"data": shape}), converters.Synthetic())

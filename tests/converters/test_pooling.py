@@ -102,3 +102,19 @@ def test_only_max_has_a_mask() -> None:
 def test_pooling_needs_images() -> None:
     with pytest.raises(CamcompatError, match="needs 4"):
         converters.to_numpy(net(pooling("kernel_size: 2"), {"data": (1, 2, 5)}), {})
+
+
+@BACKENDS
+def test_mask_with_more_padding_than_half_a_window(backend: str, tmp_path: Path) -> None:
+    """PyTorch pads by half a window at most; Caffe by all of it but one pixel."""
+    x = draw(2, 3, 4, 5)
+    x[0, 0] = 1  # equals: the first of them is the mask's
+    rows, columns = [(0, 1), (0, 3), (2, 4)], [(0, 2), (0, 4), (2, 5), (4, 5)]
+    values, mask = np.empty((2, 3, 3, 4)), np.empty((2, 3, 3, 4))
+    for i, (top, bottom) in enumerate(rows):
+        for j, (left, right) in enumerate(columns):
+            part = x[:, :, top:bottom, left:right].reshape(2, 3, -1)
+            row, column = np.divmod(part.argmax(axis=2), right - left)
+            values[:, :, i, j], mask[:, :, i, j] = part.max(axis=2), (row + top) * 5 + column + left
+    window = "kernel_h: 3 kernel_w: 4 stride: 2 pad: 2"
+    check(pooling(window, "out mask"), {"data": x}, {"out": values, "mask": mask}, backend, tmp_path, batch=1)

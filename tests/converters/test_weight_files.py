@@ -10,7 +10,7 @@ from parity import BACKENDS, WHOLE, error, run
 
 import converters
 import weights
-from prototxt import WeightsError, load
+from prototxt import WeightsError, load, loads
 from weights.wire import delimited, tag, varint
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded" / "shapes-cam"
@@ -102,3 +102,13 @@ def test_nvidias_batch_norm_of_five_blobs(tmp_path: Path, backend: str, factor: 
     column = [blob.astype(float).reshape(3, 1, 1) for blob in (mean, variance, scale, bias)]
     expected = (x - column[0]) / np.sqrt(column[1] + 1e-5) * column[2] + column[3]
     assert error(got, expected) < WHOLE
+
+
+def test_more_blobs_than_the_layer_has_are_refused() -> None:
+    """As Caffe does: a bias left out in silence would change every number."""
+    net = loads(FC % "inner_product_param { num_output: 3 bias_term: false }")
+    with pytest.raises(WeightsError, match=r"2 blob\(s\) for .*\"fc\" \(InnerProduct\), which uses 1; .*bias_term"):
+        converters.to_numpy(net, {"fc": [noise(3, 5), noise(3)]})
+    relu = loads('input: "x" input_shape { dim: [2, 5] } layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
+    with pytest.warns(converters.CamcompatWarning, match=r"1 blob\(s\) for .*, which uses none"):
+        converters.to_numpy(relu, {"r": [noise(3)]})

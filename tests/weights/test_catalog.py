@@ -118,6 +118,20 @@ def test_every_published_checksum_is_in_the_catalogue(shared: Path) -> None:
         assert file.size == (int(row["bytes"]) if row["bytes"] else None), row["name"]
 
 
+@pytest.mark.parametrize(
+    ("name", "sha1"),
+    [  # as their makers state them in the Caffe model zoo
+        ("bvlc_googlenet", "405fc5acd08a3bb12de8ee5e23a96bec22f08204"),
+        ("bvlc_alexnet", "9116a64c0fbe4459d18f4bb6b56d647b63920377"),
+        ("caffenet", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46"),
+        ("vgg16", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24"),
+        ("vgg19", "239785e7862442717d831f682bb824055e51e9ba"),
+    ],
+)
+def test_the_classic_models_have_their_published_sha1(name: str, sha1: str) -> None:
+    assert find(name).file("caffemodel").hashes["sha1"] == sha1
+
+
 def test_embedded_model_is_in_the_package_with_its_pictures() -> None:
     model = find("shapes-cam")
     assert model.present(*model.kinds)

@@ -171,8 +171,12 @@ def test_forced_download_that_differs_leaves_the_old_file(server: FileServer, tm
 
 def test_damaged_lock_file_is_named(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "camcompat.lock").write_text("{")
+    file = weights_at(server.serve("/a", plain(DATA)), min_size=1)
     with pytest.raises(DownloadError, match=r"camcompat\.lock: is not JSON"):
-        fetch(tmp_path, weights_at(server.serve("/a", plain(DATA)), min_size=1))
+        fetch(tmp_path, file)
+    two = model_of(RemoteFile("prototxt", "deploy.prototxt", (server.serve("/p", plain(b"p")),), min_size=1), file)
+    (outcome,) = download_all([two], home=tmp_path, policy=FAST)
+    assert outcome.detail.startswith(f"{tmp_path / 'camcompat.lock'}: is not JSON")  # not "deploy.prototxt is not JSON"
 
 
 def by_hand(home: Path, data: bytes) -> None:

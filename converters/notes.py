@@ -1,0 +1,57 @@
+"""What the files hold and the net does not use: told to the user, never skipped in silence."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from prototxt import Layer, Net, Unknown
+from prototxt.errors import WeightsError
+
+from .blobs import BlobSource, FileBlobs
+
+__all__ = ["file_notes", "surplus"]
+
+
+def surplus(blobs: BlobSource, layer: Layer, used: int) -> str:
+    """A note about blobs that the file holds for a layer and the layer does not use, or "".
+
+    Caffe refuses them (`Net::CopyTrainedLayersFrom`), and so does this: a trained bias that is left out changes every
+    number. A layer that reads none at all, such as BatchNorm with the statistics of the batch, is no error.
+
+    Raises:
+        WeightsError: it uses some of them, and not the others.
+    """
+    stored = blobs.count(layer) or 0
+    if stored <= used:
+        return ""
+    message = f"the file holds {stored} blob(s) for {layer.where}, which uses {used or 'none'}"
+    if used:
+        remedy = "compare the prototxt (bias_term, ...) with the one it was trained with"
+        raise WeightsError(message, where=str(getattr(blobs, "source", "the weights")), remedy=remedy)
+    return message
+
+
+def _hint(entry: Unknown) -> str:
+    near = get_close_matches(entry.path.rpartition(".")[2], [entry.nearest], 1, 0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def file_notes(net: Net, blobs: BlobSource) -> list[str]:
+    """One line for each field and each layer's weights that the files hold and nothing reads."""
+    notes = [
+        f"{net.source}:{entry.line}: {entry.path} is unknown to Caffe and the forks read here; it is ignored"
+        + _hint(entry)
+        for entry in net.unknown
+        if entry.line is not None
+    ]
+    binary = list(dict.fromkeys(entry.path for entry in net.unknown if entry.line is None))
+    if binary:
+        listed = ", ".join(binary[:5]) + (", …" if len(binary) > 5 else "")
+        notes.append(f"{net.source}: {len(binary)} field(s) of a fork in the net inside are ignored: {listed}")
+    if isinstance(blobs, FileBlobs):
+        names = {layer.name for layer in net.layers}
+        unused = [name for name in blobs.blobs if name not in names]
+        if unused:
+            listed = ", ".join(unused[:5]) + (", …" if len(unused) > 5 else "")
+            notes.append(f"{blobs.source}: {len(unused)} layer(s) with weights are not in the net: {listed}")
+    return notes
