@@ -11,6 +11,7 @@ import numpy as np
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
 
+from .batch import Axes, candidates
 from .blobs import BlobSource
 from .dims import Shape, Sym, SymbolicError
 from .graph import Graph, Symbol, Value
@@ -71,10 +72,10 @@ def lower(net: Net, blobs: BlobSource, *, symbolic_batch: bool = True, tolerant:
         WeightsError: blobs that are missing or have another shape.
     """
     reason = "asked for" if not symbolic_batch else ""
-    for symbols in _attempts(net) if symbolic_batch else []:
-        whole = len(symbols) == sum(map(bool, net.inputs.values()))
+    for axes in candidates(net) if symbolic_batch else []:
+        whole = len(axes) == sum(map(bool, net.inputs.values()))
         try:
-            return _Lowering(net, blobs, symbols, tolerant).run("" if whole else reason)
+            return _Lowering(net, blobs, axes, tolerant).run("" if whole else reason)
         except _NeedsStatic as error:
             reason = str(error) if whole else reason
     return _Lowering(net, blobs, {}, tolerant).run(reason)
@@ -84,30 +85,11 @@ class _NeedsStatic(Exception):
     """A layer needs a size that is only known as a symbol."""
 
 
-def _attempts(net: Net) -> list[dict[str, str]]:
-    """Which inputs get which symbol for axis 0.
-
-    First each its own (a net may declare one region beside its one image, and be fed 300), then one for all of the same
-    declared size, then each such group alone.
-    """
-    groups: dict[int, list[str]] = {}
-    for name, shape in net.inputs.items():
-        if shape:
-            groups.setdefault(shape[0], []).append(name)
-    inputs = [name for name, shape in net.inputs.items() if shape]
-    apart = {name: "N" if i == 0 else f"N_{name}" for i, name in enumerate(inputs)}
-    named = [(names, "N" if i == 0 else f"N_{names[0]}") for i, names in enumerate(groups.values())]
-    every = {name: symbol for names, symbol in named for name in names}
-    single = [dict.fromkeys(names, symbol) for names, symbol in named] if len(named) > 1 else []
-    whole = [apart] if apart == every else [apart, every]
-    return [symbols for symbols in [*whole, *single] if symbols]
-
-
 class _Lowering:
     """One pass over the layers."""
 
-    def __init__(self, net: Net, blobs: BlobSource, symbols: dict[str, str], tolerant: bool) -> None:
-        self.net, self.blobs, self.symbols, self.tolerant = net, blobs, symbols, tolerant
+    def __init__(self, net: Net, blobs: BlobSource, axes: Axes, tolerant: bool) -> None:
+        self.net, self.blobs, self.axes, self.tolerant = net, blobs, axes, tolerant
         self.graph = Graph(net.name)
         self.ops = Ops(self.graph)
         self.shared: dict[str, Value] = {}
@@ -136,12 +118,12 @@ class _Lowering:
     def _inputs(self) -> None:
         for name, declared in self.net.inputs.items():
             shape: Shape = tuple(declared)
-            symbol = self.symbols.get(name)
+            axis, symbol = self.axes.get(name, (0, ""))
             if symbol:
-                shape = (Sym.of(symbol), *declared[1:])
+                shape = (*declared[:axis], Sym.of(symbol), *declared[axis + 1 :])
             value = self.ops.input(name, shape)
             if symbol and symbol not in self.graph.symbols:
-                self.graph.symbols[symbol] = Symbol(value, 0, declared[0])
+                self.graph.symbols[symbol] = Symbol(value, axis, declared[axis])
             self.graph.blobs[name] = value
 
     def _layer(self, index: int, layer: Layer) -> None:

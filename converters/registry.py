@@ -66,6 +66,8 @@ def layer(
     """
 
     def register(function: Lowering) -> Lowering:
+        if not function.__module__.startswith(f"{__package__}.layers."):
+            layer_types()  # ours come first, so that a user's can be told from them or take their place
         entry = LayerType(types[0], function, _range(bottoms), _range(tops), verified, tuple(types[1:]))
         for name in types:
             if name in _REGISTRY and not replace:

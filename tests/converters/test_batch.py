@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import parity
 import pytest
 from small_nets import net
 
 import converters
+import prototxt
 from prototxt.errors import CamcompatError
 
 ROIS = """layer { name: "r" type: "ROIPooling" bottom: "data" bottom: "rois" top: "r"
@@ -37,3 +39,20 @@ def test_inputs_that_meet_share_their_batch() -> None:
     assert np.array_equal(numpy(np.ones((5, 3)), np.ones((5, 3))), np.full((5, 3), 2.0))
     with pytest.raises(CamcompatError, match="must be equal"):
         numpy(np.ones((5, 3)), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(
+    "case", ["LSTM/one_step", "LSTM/static_input", "LSTM/expose_hidden", "RNN/basic", "RNN/expose_hidden"]
+)
+def test_the_streams_of_a_recurrent_net_are_its_batch(case: str, tmp_path: Path) -> None:
+    """Each stream stands alone: two copies of Caffe's streams give two copies of its outputs."""
+    folder = Path(__file__).resolve().parents[1] / "data" / "conformance" / case
+    stored = np.load(folder / "io.npz")
+    path = converters.to_onnx(folder / "net.prototxt", folder / "weights.caffemodel", tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(str(path))
+    axes = {x.name: x.shape.index("N") for x in session.get_inputs()}
+    assert set(axes) == set(prototxt.load(folder / "net.prototxt").inputs)
+    feeds = {name: np.concatenate([stored[f"in/{name}"]] * 2, axis) for name, axis in axes.items()}
+    for output, found in zip(session.get_outputs(), session.run(None, feeds)):
+        caffe = np.concatenate([stored[f"out/{output.name}"]] * 2, 1)
+        assert parity.error(found, caffe) <= parity.SINGLE

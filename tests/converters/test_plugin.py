@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from parity import BACKENDS, run
 from small_nets import net
 
 import converters
+from converters import registry
 from converters.graph import Value
 from converters.ops import Ops
 from converters.plugin import load_plugin
@@ -18,6 +21,12 @@ from converters.view import LayerView
 from prototxt import CamcompatError
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_REGISTRY", registry.layer_types())
 
 
 def python_layer(module: str, fields: str) -> str:
@@ -76,3 +85,18 @@ def test_a_plugin_that_fails_is_one_line(text: str | None, message: str, tmp_pat
         load_plugin(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_known_type_is_replaced_only_on_request() -> None:
+    """In a fresh process, where the layers that come with the package are not loaded yet."""
+    code = (
+        "import numpy as np, prototxt\n"
+        "from converters import layer, to_numpy\n"
+        "try:\n    layer('ReLU')(lambda ops, view, x: x)\n"
+        "except prototxt.CamcompatError as error:\n    assert 'replace=True' in str(error)\n"
+        "else:\n    raise SystemExit('not refused')\n"
+        "layer('ReLU', replace=True)(lambda ops, view, x: ops.add(x, x))\n"
+        'text = \'input: "x" input_shape { dim: 2 } layer { name: "r" type: "ReLU" bottom: "x" top: "y" }\'\n'
+        "assert to_numpy(prototxt.loads(text), {})(np.array([-1.0, 2.0])).tolist() == [-2.0, 4.0]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
