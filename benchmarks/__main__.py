@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rich.table import Table
 import converters
 import prototxt
 import weights
+from benchmarks.forward import measure
 from converters.blobs import Synthetic
 from weights.catalog import find
 
@@ -30,7 +31,6 @@ NETS = {
     "vgg16-cam": MODELS / "deploy_vgg16CAM.prototxt",
     "alexnetplus-cam": MODELS / "deploy_alexnetplusCAM_imagenet.prototxt",
 }
-SECONDS = 2.0  # per measurement
 
 
 class Recording(Synthetic):
@@ -55,46 +55,19 @@ def caffemodel(net: prototxt.Net, path: Path) -> Path:
     return path
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """The median time of one call, over about two seconds of calls."""
-    function()
-    times: list[float] = []
-    while sum(times) < SECONDS or len(times) < 3:
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def forward(name: str, definition: Path, model: Path, table: Table) -> None:
     """Forward passes at batch 1 and 10: onnxruntime, the cost of its CAM outputs, torch, and OpenCV."""
-    import cv2
-    import onnxruntime
-    import torch
-
-    folder = model.parent
-    path = converters.to_onnx(definition, model, folder / f"{name}.onnx")
-    plain = converters.to_onnx(definition, model, folder / f"{name}-plain.onnx", cam=False)
-    sessions = [onnxruntime.InferenceSession(str(p)) for p in (plain, path)]
-    module = converters.to_torch(definition, model)
-    peer = cv2.dnn.readNetFromCaffe(str(definition), str(model))
-    (blob, shape), *_ = prototxt.load(definition).inputs.items()
+    backends = ("OpenCV", "onnxruntime", "onnxruntime with CAM", "torch")
+    spawn = multiprocessing.get_context("spawn")
     for batch in (1, 10):
-        x = np.random.default_rng(0).standard_normal((batch, *shape[1:])).astype(np.float32) * 50
-
-        def run_torch(x: np.ndarray = x) -> None:
-            with torch.inference_mode():
-                module(torch.from_numpy(x))
-
-        def run_peer(x: np.ndarray = x) -> None:
-            peer.setInput(x)
-            peer.forward()
-
-        ours, with_cam = (seconds(lambda s=s, x=x: s.run(None, {blob: x})) for s in sessions)
-        torch_time, peer_time = seconds(run_torch), seconds(run_peer)
-        row = [f"{1000 * t:,.1f} ms" for t in (peer_time, ours, torch_time)]
+        times = []
+        for backend in backends:
+            with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+                times.append(pool.submit(measure, backend, definition, model, batch).result())
+        peer, ours, with_cam, torch_time = times
+        row = [f"{1000 * t:,.1f} ms" for t in (peer, ours, torch_time)]
         table.add_row(
-            name, str(batch), *row, f"{ours / peer_time:.2f}", f"{torch_time / peer_time:.2f}", f"{with_cam / ours:.3f}"
+            name, str(batch), *row, f"{ours / peer:.2f}", f"{torch_time / peer:.2f}", f"{with_cam / ours:.2f}"
         )
 
 

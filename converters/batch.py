@@ -21,7 +21,8 @@ def candidates(net: Net) -> list[Axes]:
     all of the same declared size; a recurrent net's batch is its streams, axis 1; then each group of equal size alone.
 
     >>> import prototxt
-    >>> candidates(prototxt.loads('input: "x" input_shape { dim: 2 dim: 3 } layer { type: "ReLU" bottom: "x" top: "y" }'))
+    >>> net = 'input: "x" input_shape { dim: 2 dim: 3 } layer { type: "TanH" bottom: "x" top: "y" }'
+    >>> candidates(prototxt.loads(net))
     [{'x': (0, 'N')}]
     """
     groups: dict[int, list[str]] = {}

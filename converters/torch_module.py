@@ -25,8 +25,9 @@ def to_torch(
     """Rebuild a Caffe net as an `nn.Module` in eval mode.
 
     Its children carry the Caffe layer names as Python identifiers (`net.conv1`, `net.conv1_7x7_s2`); `net.code` is the
-    forward pass as readable Python; hooks, `torch.compile` and `torch.export` work. It is called with the inputs in
-    net order and returns a tensor, or a dict by blob name where there are several outputs.
+    forward pass as readable Python; hooks, `torch.compile` and `torch.export` work (`export` not where the size of a
+    blob depends on its values, as after NMS). It is called with the inputs in net order and returns a tensor, or a dict
+    by blob name where there are several outputs.
 
     Args:
         prototxt: path of the net's definition, or a `prototxt.Net`; None takes the net inside the caffemodel.
