@@ -19,7 +19,7 @@ __all__ = ["python_source", "to_python"]
 
 HEADER = '''"""{title}
 
-Written by camcompat from {source}. It needs PyTorch only; weights: `load("{weights}")` (safetensors) or
+Written by camcompat from {source}. It needs PyTorch only; weights: `load()` ({weights} beside it, by safetensors) or
 `net.load_state_dict(...)`. Children carry the names of the Caffe layers.
 """
 
@@ -30,12 +30,14 @@ from torch import {imports}
 
 LOADER = '''
 
-def load(path="{weights}"):
-    """The net with its weights, in eval mode."""
+def load(path=None):
+    """The net with its weights, in eval mode; they lie beside this file unless a path is given."""
+    import os
+
     from safetensors.torch import load_file
 
     net = {name}()
-    net.load_state_dict(load_file(str(path)))
+    net.load_state_dict(load_file(str(path or os.path.join(os.path.dirname(__file__), "{weights}"))))
     return net.eval()
 '''
 

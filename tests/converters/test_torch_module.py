@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -94,6 +97,26 @@ def test_the_written_source_is_the_module(case: Path, tmp_path: Path) -> None:
         ours, theirs = module(*inputs), alone.eval()(*inputs)
     for a, b in zip(*(x.values() if isinstance(x, dict) else [x] for x in (ours, theirs))):
         assert torch.equal(a, b) or torch.allclose(a, b, equal_nan=True)
+
+
+def test_the_written_file_finds_its_weights_from_anywhere(tmp_path: Path) -> None:
+    """`load()` of the file, in a process without camcompat and in another folder."""
+    model = find("shapes-cam")
+    (tmp_path / "elsewhere").mkdir()
+    converters.to_python(model.path("prototxt"), model.path("caffemodel"), tmp_path / "small.py")
+    code = (
+        "import runpy, sys, torch\n"
+        f"net = runpy.run_path({str(tmp_path / 'small.py')!r})['load']()\n"
+        "assert not {'camcompat', 'converters', 'prototxt', 'weights'} & set(sys.modules)\n"
+        "assert not net.training\n"
+        "print(*net(torch.zeros(1, 3, 96, 96)).tolist()[0])"
+    )
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, check=True, cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True)
+    net = converters.to_torch(model.path("prototxt"), model.path("caffemodel"))
+    found, expected = np.float64(done.stdout.split()), net(torch.zeros(1, 3, 96, 96)).detach().numpy()[0]
+    assert parity.error(found, expected) < parity.WHOLE
 
 
 def test_the_source_is_readable(shapes_cam: torch.fx.GraphModule) -> None:
