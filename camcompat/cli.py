@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,16 @@ def _fail(ctx: click.Context, text: str, error: BaseException) -> None:
     sys.exit(1)
 
 
+def _version() -> str:
+    try:
+        return metadata.version("camcompat")
+    except metadata.PackageNotFoundError:
+        return "(not installed: run from the source tree)"
+
+
 @click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.version_option(package_name="camcompat")
+@click.version_option(_version(), prog_name="camcompat")
 def main(debug: bool) -> None:
     """Original Caffe networks as ONNX and PyTorch, and class activation maps on them with onnxruntime."""
     warnings.showwarning = _note

@@ -55,7 +55,7 @@ class FileBlobs:
                 where=where,
                 remedy=f"expected one of shape {shape}; compare the prototxt with the one it was trained with",
             )
-        return weight_files.fit(stored[index], shape, where=where)
+        return weight_files.fit(np.asarray(stored[index]), shape, where=where)
 
     def _hint(self, layer: Layer, otherwise: str) -> str:
         import difflib

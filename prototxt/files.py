@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from prototxt.errors import PrototxtError
+from prototxt.foreign import kind_of
 
 __all__ = ["check_text", "read_text"]
 
@@ -17,7 +18,6 @@ _SIGNATURES = (
     ("version https://git-lfs", "a Git LFS pointer, not the file it points to", "run git lfs pull, or " + _DOWNLOAD),
     ("\x89HDF\r\n", "an HDF5 file", _BINARY),
     ("PK\x03\x04", "a zip archive", "unpack it"),
-    ("\x1f\x8b", "a gzip archive", "unpack it"),
     ("404", "a web server's answer that the file does not exist", _DOWNLOAD),
     ("<?xml", "XML", "give a Caffe prototxt"),
 )
@@ -64,4 +64,7 @@ def check_text(text: str, source: str) -> None:
         if start.startswith(signature):
             raise PrototxtError(f"it is {what}, not a prototxt", where=source, remedy=remedy)
     if _CONTROL.search(text, 0, _HEAD):
+        what = kind_of(text[:_HEAD].encode("latin-1", "replace"))
+        if what:
+            raise PrototxtError(f"it is {what}, not a prototxt", where=source, remedy="give a Caffe prototxt")
         raise PrototxtError("it is a binary file (a caffemodel?), not a prototxt", where=source, remedy=_BINARY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,13 +37,22 @@ def input_shapes_of(
         if layer.type == "Input":
             declared = _declared(layer, where)
             for top in layer.top:
-                shape = tuple(int(size) for size in given[top]) if top in given else declared[top]
-                result[top] = _checked(top, shape, where)
+                result[top] = _checked(top, _whole(top, given[top], where) if top in given else declared[top], where)
             if any(top in given for top in layer.top):
                 del layer.input_param.shape[:]
                 for top in layer.top:
                     layer.input_param.shape.add(dim=result[top])
     return result
+
+
+def _whole(name: str, shape: Sequence[int], where: str) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(size) for size in shape)
+    except TypeError:
+        remedy = f"give whole numbers: input_shapes={{{name!r}: (1, 3, 224, 224)}}"
+        raise PrototxtError(
+            f'the shape {shape!r} given for input "{name}" is none', where=where, remedy=remedy
+        ) from None
 
 
 def _declared(layer: Any, where: str) -> dict[str, tuple[int, ...] | None]:

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from weights.catalog import Model, catalog, find
     from weights.download import download
     from weights.hdf5 import write_hdf5
-    from weights.match import Match, fit, match
     from weights.mean import read_mean
+    from weights.shapes import fit
     from weights.synthetic import synthetic
     from weights.writer import write
 
 __all__ = [
     "DownloadError",
-    "Match",
     "Model",
     "Weights",
     "WeightsError",
@@ -38,7 +37,6 @@ __all__ = [
     "download",
     "find",
     "fit",
-    "match",
     "read",
     "read_mean",
     "synthetic",
@@ -48,15 +46,13 @@ __all__ = [
 
 _HOME = {
     "DownloadError": "prototxt.errors",
-    "Match": "weights.match",
     "Model": "weights.catalog",
     "Weights": "weights.caffemodel",
     "WeightsError": "prototxt.errors",
     "catalog": "weights.catalog",
     "download": "weights.download",
     "find": "weights.catalog",
-    "fit": "weights.match",
-    "match": "weights.match",
+    "fit": "weights.shapes",
     "read": "weights.caffemodel",
     "read_mean": "weights.mean",
     "synthetic": "weights.synthetic",
@@ -76,10 +72,10 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package's own module type, so that ``weights.match`` stays the function.
+    """The package's own module type, so that ``weights.download`` stays the function.
 
-    Importing the submodule ``weights.match`` makes Python bind that module to the package's attribute ``match``, which
-    would hide the function of the same name; such a binding is dropped (``from weights.match import …`` still works).
+    Importing the submodule ``weights.download`` makes Python bind that module to the package's attribute, which
+    would hide the function of the same name; such a binding is dropped (``from weights.download import …`` works).
     """
 
     def __setattr__(self, name: str, value: object) -> None:

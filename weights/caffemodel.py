@@ -259,7 +259,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
         double nets, float16 of NVIDIA's). Unpacked numbers and HDF5 files are copied. Layers are in file order (HDF5:
         by name).
     Raises: WeightsError if the file is missing, damaged, cut off inside a layer, or something else altogether. A file
-        cut exactly between two layers is a legal shorter file: :func:`weights.match` finds the missing layers.
+        cut exactly between two layers is a legal shorter file: the conversion names the missing layers.
     Source: ``ReadNetParamsFromBinaryFileOrDie``, ``Net::CopyTrainedLayersFromHDF5``.
 
     >>> from tempfile import mkdtemp

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from prototxt.errors import WeightsError
+from prototxt.foreign import kind_of
 
 __all__ = ["HDF5_SIGNATURE", "HEAD", "refuse_foreign", "refuse_message"]
 
@@ -15,25 +16,6 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _AGAIN = "download the file again"
 _UNPACK = "unpack it and give the file inside"
 _CAFFEMODEL = "give a .caffemodel or .caffemodel.h5"
-
-# (offset, magic bytes, what it is, what to do)
-_MAGIC = (
-    (0, b"\x1f\x8b", "a gzip archive", _UNPACK),
-    (0, b"BZh", "a bzip2 archive", _UNPACK),
-    (0, b"\xfd7zXZ\x00", "an xz archive", _UNPACK),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (0, b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (257, b"ustar", "a tar archive", _UNPACK),
-    (0, b"\x93NUMPY", "a numpy array (.npy)", _CAFFEMODEL),
-    (0, b"\xff\xd8\xff", "a JPEG picture", _CAFFEMODEL),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture", _CAFFEMODEL),
-    (0, b"GIF8", "a GIF picture", _CAFFEMODEL),
-    (0, b"%PDF-", "a PDF document", _CAFFEMODEL),
-    (0, b"MATLAB ", "a MATLAB file (.mat)", _CAFFEMODEL),
-    (0, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a PyTorch file (.pt, .pth)", _CAFFEMODEL),
-    (4, b"TFL3", "a TensorFlow Lite model", _CAFFEMODEL),
-)
 
 
 def _text(head: bytes) -> str | None:
@@ -90,9 +72,10 @@ def refuse_foreign(head: bytes, where: str) -> None:
         raise WeightsError("the file is empty", where=where, remedy=_AGAIN)
     if not head.strip(b"\x00"):
         raise WeightsError("it begins with nothing but zero bytes", where=where, remedy=_AGAIN)
-    for offset, magic, what, remedy in _MAGIC:
-        if head.startswith(magic, offset):
-            raise WeightsError(f"it is {what}, not weights", where=where, remedy=remedy)
+    what = kind_of(head)
+    if what:
+        remedy = _UNPACK if what.endswith("archive") else _CAFFEMODEL
+        raise WeightsError(f"it is {what}, not weights", where=where, remedy=remedy)
     if head.startswith(b"PK\x03\x04"):
         _refuse_zip(head, where)
     text = _text(head)

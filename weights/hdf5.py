@@ -14,7 +14,7 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from weights.caffemodel import Stored, Weights
-from weights.match import to_float32
+from weights.shapes import to_float32
 
 __all__ = ["read_hdf5", "write_hdf5"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from prototxt.errors import WeightsError
 from weights.blob import read_blob
 from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
-from weights.match import to_float32
+from weights.shapes import to_float32
 from weights.wire import LEN, WireError, fields
 
 __all__ = ["read_mean"]
@@ -118,5 +118,10 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
         return _shaped(_mat(data, where), where)
     if data.startswith(HDF5_SIGNATURE):
         raise WeightsError("it is an HDF5 file, not a mean file", where=where, remedy=_GIVE)
-    refuse_foreign(data[:HEAD], where)
+    try:
+        refuse_foreign(data[:HEAD], where)
+    except WeightsError as error:
+        raise WeightsError(
+            error.message.replace("not weights", "not a mean file"), where=where, remedy=_GIVE
+        ) from error
     return _shaped(_binaryproto(data, where), where)

@@ -16,7 +16,7 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from weights.caffemodel import V1_TYPES
-from weights.match import to_float32
+from weights.shapes import to_float32
 from weights.wire import VARINT, delimited, tag, varint
 
 if TYPE_CHECKING:

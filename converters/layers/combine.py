@@ -65,7 +65,8 @@ def _operand(ops: Ops, view: LayerView, p: Params, bottoms: tuple[Value, ...], n
         if len(covered) != len(operand.shape) or not all(map(same, covered, operand.shape)):
             raise view.error(f"the second bottom {operand.shape} does not fit the first {x.shape} from axis {axis}")
     else:
-        axis = 0 if p.num_axes == 0 else view.axis(p.axis, len(x.shape))
+        first = p.axis  # read even where num_axes 0 makes it immaterial
+        axis = 0 if p.num_axes == 0 else view.axis(first, len(x.shape))
         end = len(x.shape) if p.num_axes == -1 else axis + p.num_axes
         if p.num_axes < -1 or end > len(x.shape):
             raise view.error(f"axis {p.axis} with num_axes {p.num_axes} is outside of a blob with {len(x.shape)} axes")

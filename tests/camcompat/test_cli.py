@@ -13,10 +13,11 @@ import click.testing
 import numpy as np
 import pytest
 
+import converters
 import prototxt
 import weights
 from camcompat.cli import CAM_MODELS, main
-from camcompat.conversion import convert_model
+from camcompat.conversion import _Reference, convert_model
 from converters import CamcompatWarning
 from weights.catalog import find
 
@@ -311,3 +312,28 @@ def test_fields_that_are_not_used_are_said(run: Run, files: tuple[Path, Path]) -
 def test_debug_shows_the_traceback(run: Run) -> None:
     result = run("--debug", "convert", "missing.prototxt", "missing.caffemodel")
     assert isinstance(result.exception, prototxt.CamcompatError)
+
+
+def test_the_proof_is_not_taken_from_a_saturated_softmax(run: Run, tmp_path: Path) -> None:
+    """Weights so large that a picture's noise gives plain 0 and 1: a smaller input is taken."""
+    text = 'input: "x" input_shape { dim: 1 dim: 4 } layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" '
+    text += (
+        'inner_product_param { num_output: 3 bias_term: false } } layer { type: "Softmax" bottom: "ip" top: "prob" }'
+    )
+    Path("a.prototxt").write_text(text)
+    steep = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32) * 4
+    weights.write("a.caffemodel", "a", {"ip": [steep]}, types={"ip": "InnerProduct"})
+    reference = _Reference(
+        converters.lower(prototxt.load("a.prototxt"), converters.FileBlobs(weights.read("a.caffemodel")))
+    )
+    assert 1e-6 < reference.expected["prob"].max() < 1 - 1e-6
+    assert run("convert", "a.prototxt", "a.caffemodel", "--format", "onnx").exit_code == 0
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").output.startswith("camcompat")
+
+
+def test_a_picture_given_as_a_net_is_named(run: Run, files: tuple[Path, Path]) -> None:
+    Path("x.jpg").write_bytes(KINDS["picture"] + b"\0" * 20)
+    refused(run("inspect", "x.jpg"), "JPEG picture, not a prototxt")

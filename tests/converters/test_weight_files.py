@@ -112,3 +112,10 @@ def test_more_blobs_than_the_layer_has_are_refused() -> None:
     relu = loads('input: "x" input_shape { dim: [2, 5] } layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
     with pytest.warns(converters.CamcompatWarning, match=r"1 blob\(s\) for .*, which uses none"):
         converters.to_numpy(relu, {"r": [noise(3)]})
+
+
+def test_plain_lists_are_weights_too() -> None:
+    text = """input: "x" input_shape { dim: 1 dim: 2 } layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+              inner_product_param { num_output: 1 bias_term: false } }"""
+    net = converters.to_numpy(loads(text), {"ip": [[[2.0, 3.0]]]})
+    assert net(np.array([[1.0, 10.0]])).tolist() == [[32.0]]

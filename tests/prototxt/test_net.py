@@ -347,3 +347,9 @@ def test_nets_are_immutable() -> None:
         net.name = "x"
     with pytest.raises(TypeError):
         net.inputs["data"] = (1,)
+
+
+def test_sizes_are_whole_numbers() -> None:
+    text = 'input: "x" input_shape { dim: 1 dim: 2 } layer { type: "ReLU" bottom: "x" top: "y" }'
+    with pytest.raises(PrototxtError, match=r'\(1, 2\.5\) given for input "x" is none; give whole numbers'):
+        loads(text, input_shapes={"x": (1, 2.5)})  # type: ignore[dict-item]

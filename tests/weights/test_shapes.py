@@ -1,15 +1,12 @@
-"""weights.fit (Caffe's shape rule) and weights.match (names)."""
+"""weights.fit: Caffe's shape rule."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import weights
 from prototxt.errors import WeightsError
-from weights.caffemodel import Stored
 
 
 @pytest.mark.parametrize(
@@ -63,36 +60,3 @@ def test_other_floats_become_float32(dtype: str) -> None:
 def test_values_that_float32_cannot_hold(array: np.ndarray) -> None:
     with pytest.raises(WeightsError, match="x: "):
         weights.fit(array, (2,), where="x")
-
-
-def _net(*names: str) -> SimpleNamespace:
-    return SimpleNamespace(layers=[SimpleNamespace(name=name) for name in names])
-
-
-def _weights(*names: str) -> weights.Weights:
-    layers = [Stored(name, "Convolution", [np.zeros(1, np.float32)]) for name in names]
-    return weights.Weights("net.caffemodel", layers, version="V2")
-
-
-def test_match() -> None:
-    net, stored = _net("data", "conv1", "relu1", "fc8_flickr"), _weights("conv1", "fc8", "loss1/fc")
-    report = weights.match(net, stored, wanted=["conv1", "fc8_flickr"])
-    assert report.missing == ("fc8_flickr",)
-    assert report.unused == ("fc8", "loss1/fc")
-    assert report.hints == {}
-    assert weights.match(net, stored, wanted=["fc8_"]).hints == {"fc8_": "fc8"}
-    with pytest.raises(WeightsError, match=r'net\.caffemodel: .*1 layer of the net: "fc8_flickr"; '):
-        report.require()
-
-
-def test_match_of_all() -> None:
-    report = weights.match(_net("conv1", "relu1"), _weights("conv1"), wanted=["conv1"])
-    assert report.missing == report.unused == ()
-    report.require()
-
-
-def test_many_missing_layers_stay_one_line() -> None:
-    names = [f"res{number}" for number in range(50)]
-    with pytest.raises(WeightsError, match=r"50 layers of the net: .*and 45 more") as caught:
-        weights.match(_net(*names), _weights("conv1"), wanted=names).require()
-    assert "\n" not in str(caught.value)
