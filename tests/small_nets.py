@@ -36,6 +36,6 @@ def check(
     shapes = {name: (x.shape if batch is None else (batch, *x.shape[1:])) for name, x in feeds.items()}
     inputs = [np.asarray(x, np.float32) for x in feeds.values()]
     built = net(layers, shapes, source)
-    found = parity.run(backend, built, weights or {}, inputs, list(wanted), tmp_path)  # type: ignore[arg-type]
+    found = parity.run(backend, built, weights or {}, inputs, list(wanted), tmp_path)
     for name, expected in wanted.items():
         assert parity.error(np.asarray(found[name]), np.asarray(expected)) <= tolerance, name

@@ -60,7 +60,7 @@ BY_ELEMENT = [
 
 @BACKENDS
 @pytest.mark.parametrize(("kind", "parameters", "function"), BY_ELEMENT)
-def test_by_formula(kind: str, parameters: str, function, backend: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_by_formula(kind: str, parameters: str, function, backend: str, tmp_path: Path) -> None:
     with np.errstate(all="ignore"):
         wanted = {"out": function(X.astype(np.float64))}
     check(layer(kind, parameters), {"data": X}, wanted, backend, tmp_path, tolerance=parity.SINGLE)

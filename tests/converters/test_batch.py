@@ -29,7 +29,7 @@ def test_one_image_declared_with_one_region_takes_many(backend: str, tmp_path: P
     weight = np.random.RandomState(1).standard_normal((2, 3)).astype(np.float32)
     best = [x[0, :, int(y1) : int(y2) + 1, int(x1) : int(x2) + 1].max(axis=(1, 2)) for _, x1, y1, x2, y2 in rois]
     declared = net(ROIS, {"data": (1, 3, 6, 7), "rois": (1, 5)})
-    found = parity.run(backend, declared, {"ip": [weight]}, [x, rois], ["out"], tmp_path)["out"]  # type: ignore[arg-type]
+    found = parity.run(backend, declared, {"ip": [weight]}, [x, rois], ["out"], tmp_path)["out"]
     assert parity.error(np.asarray(found), np.asarray(best, np.float64) @ weight.T.astype(np.float64)) <= parity.SINGLE
 
 

@@ -40,7 +40,7 @@ def run_source(module: torch.fx.GraphModule, *inputs: np.ndarray) -> torch.Tenso
     """What the written file computes, with the module's weights."""
     space: dict[str, object] = {"__name__": "written"}
     exec(compile(python_source(module), "written.py", "exec"), space)
-    written = space[type(module).__name__]()  # type: ignore[operator]
+    written = space[type(module).__name__]()
     written.load_state_dict(module.state_dict())
     result = written.eval()(*map(torch.from_numpy, inputs))
     assert isinstance(result, torch.Tensor)
@@ -49,7 +49,7 @@ def run_source(module: torch.fx.GraphModule, *inputs: np.ndarray) -> torch.Tenso
 
 @pytest.mark.parametrize("role", ["data", "layer", "blob", "net"])
 @pytest.mark.parametrize("name", NASTY)
-def test_any_name_anywhere(name: str, role: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_any_name_anywhere(name: str, role: str, tmp_path) -> None:
     net = prototxt.loads(text(**{role: name}))
     weights = {name if role == "layer" else "conv": [WEIGHT]}
     module = torch_module(build(net, weights))

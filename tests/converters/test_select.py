@@ -68,7 +68,7 @@ def test_filter_of_several_blobs(backend: str, tmp_path: Path) -> None:
 def test_filter_that_keeps_nothing(backend: str, tmp_path: Path) -> None:
     x, keep = draw(4, 3), np.zeros(4, np.float32)
     built = net(layer("Filter", "", "x keep"), {"x": x.shape, "keep": keep.shape})
-    found = parity.run(backend, built, {}, [x, keep], ["out"], tmp_path)["out"]  # type: ignore[arg-type]
+    found = parity.run(backend, built, {}, [x, keep], ["out"], tmp_path)["out"]
     assert found.shape == (0, 3)
 
 
@@ -133,7 +133,7 @@ def test_im2col_of_one_and_three_spatial_axes(backend: str, tmp_path: Path) -> N
         ("operation: SUMSQ axis: 3", lambda x: (x * x).sum(3)),
     ],
 )
-def test_reduction(parameters: str, function, backend: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_reduction(parameters: str, function, backend: str, tmp_path: Path) -> None:
     x = draw(3, 2, 4, 5)
     wanted = {"out": function(x.astype(np.float64))}
     check(layer("Reduction", f"reduction_param {{ {parameters} }}"), {"data": x}, wanted, backend, tmp_path, batch=2)

@@ -25,12 +25,12 @@ AFTER: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
 
 @pytest.mark.parametrize("backend", parity.BACKENDS)
 @pytest.mark.parametrize(("layer", "function"), AFTER)
-def test_without_an_input(layer: str, function, backend: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_without_an_input(layer: str, function, backend: str, tmp_path: Path) -> None:
     dummy = f'layer {{ name: "d" type: "DummyData" top: "d" dummy_data_param {{ {CONSTANT} }} }}'
     learned = 'layer { name: "d" type: "Parameter" top: "d" parameter_param { shape { dim: 2 dim: 3 } } }'
     for source, values in ((dummy, TWO), (learned, LEARNED)):
         net = prototxt.loads(f'{source} layer {{ name: "l" bottom: "d" top: "out" {layer} }}')
-        found = parity.run(backend, net, {"d": [LEARNED]}, [], ["out"], tmp_path)["out"]  # type: ignore[arg-type]
+        found = parity.run(backend, net, {"d": [LEARNED]}, [], ["out"], tmp_path)["out"]
         assert parity.error(np.asarray(found), function(values.astype(np.float64))) <= parity.SINGLE
 
 
@@ -44,7 +44,7 @@ def test_a_learned_number_alone(kind: str, backend: str, tmp_path: Path) -> None
         "ReLU": 0.75, "Sigmoid": 1 / (1 + np.exp(-0.75)), "AbsVal": 0.75, "Exp": np.exp(0.75), "Threshold": 1.0,
         "BNLL": np.log1p(np.exp(0.75)), "ELU": 0.75,
     }  # fmt: skip
-    found = parity.run(backend, net, {"p": [np.float32(0.75)]}, [], ["out"], tmp_path)["out"]  # type: ignore[arg-type]
+    found = parity.run(backend, net, {"p": [np.float32(0.75)]}, [], ["out"], tmp_path)["out"]
     assert parity.error(np.asarray(found), np.asarray(functions[kind])) <= parity.SINGLE
 
 

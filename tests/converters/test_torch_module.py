@@ -77,7 +77,7 @@ def test_double_precision_reaches_the_float64_evaluation(shapes_cam: torch.fx.Gr
 def _source_class(module: torch.fx.GraphModule) -> type[torch.nn.Module]:
     space: dict[str, object] = {}
     exec(compile(python_source(module), "<generated>", "exec"), space)
-    return space[type(module).__name__]  # type: ignore[return-value]
+    return space[type(module).__name__]
 
 
 @pytest.mark.parametrize("case", sorted(CONFORMANCE.glob("*/*/")), ids=lambda case: f"{case.parent.name}/{case.name}")
