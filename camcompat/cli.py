@@ -26,6 +26,9 @@ CAM_MODELS = (
 )
 
 
+EXTRAS = {"onnx": "onnx", "google": "onnx", "torch": "torch", "safetensors": "torch", "h5py": "hdf5"}
+
+
 class Shell(click.Group):
     """Turns errors that a user can cause into one line and exit status 1; a traceback only with --debug."""
 
@@ -37,7 +40,8 @@ class Shell(click.Group):
         except ImportError as error:
             if error.name is None or error.name.split(".")[0] in {"camcompat", "converters", "prototxt", "weights"}:
                 raise
-            _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[torch]"', error)
+            extra = EXTRAS.get(error.name.split(".")[0], "all")
+            _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[{extra}]"', error)
         except (OSError, MemoryError) as error:
             _fail(ctx, f"{type(error).__name__}: {error}", error)
 
@@ -201,6 +205,8 @@ def convert(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
                 raise
             failed += 1
             click.echo(f"{error}", err=True)
+    if len(jobs) > 1:
+        click.echo(f"{len(jobs) - failed} of {len(jobs)} models are converted")
     if failed and not keep_going:
         sys.exit(1)
 

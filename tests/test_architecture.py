@@ -82,6 +82,21 @@ print(result.classes[0], result.maps.shape)
     assert _python(code, "torch", "onnx", "google.protobuf", "converters") == "6 (3, 12, 12)\n"
 
 
+@pytest.mark.parametrize(("missing", "extra"), [("onnx", "onnx"), ("torch", "torch")])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(missing: str, extra: str, tmp_path: Path) -> None:
+    words = ["convert", "shapes-cam", "--out", str(tmp_path / "out")]
+    code = f"""
+from click.testing import CliRunner
+from camcompat.cli import main
+result = CliRunner().invoke(main, {words!r})
+print(result.exit_code, result.output)
+"""
+    told = _python(code, missing)
+    assert told.startswith("1 camcompat: ")
+    assert f"camcompat[{extra}]" in told
+    assert not list((tmp_path / "out").glob("*"))
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_exist_and_are_documented(package: str) -> None:
     """Every name in `__all__` can be had, twice, and says what it is."""

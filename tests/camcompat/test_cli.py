@@ -182,6 +182,7 @@ def test_make_download_and_convert_report_and_go_on(run: Run) -> None:
     assert converted.exit_code == 0, converted.output
     assert "shapes-cam.onnx" in converted.stdout
     assert converted.stderr.count("not downloaded") == 5
+    assert "1 of 6 models are converted" in converted.stdout
 
 
 def test_files_put_by_hand_are_checked_against_the_net(run: Run, tmp_path: Path, shared: Path) -> None:
