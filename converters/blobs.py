@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Union, runtime_checkable
@@ -34,13 +35,11 @@ class FileBlobs:
 
     def __init__(self, blobs: Mapping[str, Sequence[np.ndarray]], source: str = "") -> None:
         self.blobs, self.source = blobs, source or str(getattr(blobs, "source", "the weights"))
-        self.used: set[str] = set()
 
     def count(self, layer: Layer) -> int | None:
         return len(self.blobs.get(layer.name, ()))
 
     def get(self, layer: Layer, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        self.used.add(layer.name)
         stored = self.blobs.get(layer.name)
         where = f"{self.source}: blob {index} of {layer.where}"
         if stored is None:
@@ -58,8 +57,6 @@ class FileBlobs:
         return weight_files.fit(np.asarray(stored[index]), shape, where=where)
 
     def _hint(self, layer: Layer, otherwise: str) -> str:
-        import difflib
-
         close = difflib.get_close_matches(layer.name, list(self.blobs), n=1)
         return f'the nearest layer in it is "{close[0]}"; {otherwise}' if close else otherwise
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .dims import Dim, Shape
+from .dims import Shape
 
 __all__ = ["Graph", "Node", "Symbol", "Value"]
 
@@ -60,11 +60,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Symbol:
-    """Where the value of a symbolic dimension is found at run time, and what the prototxt declares for it."""
+    """Where the value of a symbolic dimension is found at run time."""
 
     source: Value
     axis: int
-    declared: int
 
 
 @dataclass
@@ -97,20 +96,6 @@ class Graph:
             if value is not None and value.is_constant and id(value) not in seen:
                 seen.add(id(value))
                 yield value
-
-    def declared(self, shape: Iterable[Dim]) -> tuple[int | None, ...]:
-        """A shape with every symbol at its declared value; None where the data decides."""
-        return tuple(self._declared(dim) for dim in shape)
-
-    def _declared(self, dim: Dim) -> int | None:
-        if isinstance(dim, int):
-            return dim
-        total = dim.factor
-        for name in dim.symbols:
-            if name not in self.symbols or self.symbols[name].declared < 0:
-                return None
-            total *= self.symbols[name].declared
-        return total
 
 
 def _symbols_used(node: Node) -> set[str]:

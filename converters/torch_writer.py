@@ -94,7 +94,7 @@ class TorchWriter:
             number = x.data.item()
             return float(str(x.data)) if isinstance(number, float) else number
         if x.data is not None and x.learned and id(x) not in self._references:
-            return _Lazy(self, x)
+            return _Lazy(x)
         return self.tensor(x)
 
     def tensor(self, x: Value | None) -> fx.Node:
@@ -215,5 +215,5 @@ class TorchWriter:
 class _Lazy:
     """A learned constant that becomes a parameter of its own only if no module takes it in."""
 
-    def __init__(self, writer: TorchWriter, value: Value) -> None:
-        self.writer, self.value = writer, value
+    def __init__(self, value: Value) -> None:
+        self.value = value

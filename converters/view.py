@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetch", "LayerView"]
 
-Fetch = Callable[[int, tuple[int, ...]], tuple[np.ndarray, "Value | None"]]
-"""Blob index and shape → the array, and the shared constant where another layer owns it."""
+Fetch = Callable[[int, tuple[int, ...]], "np.ndarray | Value"]
+"""Blob index and shape → the array, or the constant that all layers which share it use."""
 
 
 class LayerView:
@@ -30,7 +30,6 @@ class LayerView:
     Attributes:
         name, type, where: the layer's, `where` as errors print it.
         bottoms, tops: its blobs' names.
-        phase: "TEST" or "TRAIN".
         blob_count: how many blobs the caffemodel holds for it; None where weights are invented.
         reads: the parameter fields read so far.
         notes: sentences for the user, each told with the layer's place.
@@ -42,12 +41,11 @@ class LayerView:
         ops: Ops,
         fetch: Fetch,
         blob_count: int | None,
-        phase: str = "TEST",
     ) -> None:
         self.layer, self.ops, self._fetch = layer, ops, fetch
         self.name, self.type, self.where = layer.name, layer.type, layer.where
         self.bottoms, self.tops = layer.bottoms, layer.tops
-        self.blob_count, self.phase = blob_count, phase
+        self.blob_count = blob_count
         self.reads: set[str] = set()
         self.notes: list[str] = []  # what the user should know about how this layer was read
         self.variant = ""  # which of several layers of this type name it is, for `inspect`
@@ -69,8 +67,10 @@ class LayerView:
         """
         if index not in self.blobs:
             exact = tuple(static(dim, f"the shape of blob {index} ({name}) is needed") for dim in shape)
-            array, shared = self._fetch(index, exact)
-            self.blobs[index] = shared or self.ops.const(array, name, dtype="float32", learned=True)
+            found = self._fetch(index, exact)
+            if not isinstance(found, Value):
+                found = self.ops.const(found, name, dtype="float32", learned=True)
+            self.blobs[index] = found
         return self.blobs[index]
 
     def array(self, index: int, shape: Sequence[Dim], name: str) -> np.ndarray:

@@ -53,7 +53,7 @@ def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     if p.eps < 0:
         raise view.error(f"eps {p.eps} must not be negative")
     affine = p.scale_bias or p.has("scale_filler") or p.has("bias_filler") or (view.blob_count or 0) >= 5
-    stored = p.use_global_stats if p.has("use_global_stats") else view.phase == "TEST"
+    stored = p.use_global_stats if p.has("use_global_stats") else True
     if not stored and not affine:
         return _by_batch(ops, x, p.eps)
     images = x if len(x.shape) > 1 else ops.unsqueeze(x, 1)

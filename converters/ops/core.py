@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dims import Dim, Shape, Sym, SymbolicError, numel
+from ..dims import Dim, Shape, Sym, SymbolicError
 from ..graph import Graph, Node, Symbol, Value
 
 __all__ = ["Recorder", "ShapeMismatch", "broadcast"]
@@ -80,8 +80,4 @@ class Recorder:
         return Sym.of(f"{prefix}{self._fresh}")
 
     def bind(self, symbol: Sym, source: Value, axis: int) -> None:
-        self.graph.symbols[symbol.symbols[0]] = Symbol(source, axis, -1)
-
-    @staticmethod
-    def numel(x: Value) -> Dim:
-        return numel(x.shape)
+        self.graph.symbols[symbol.symbols[0]] = Symbol(source, axis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dims import Dim, numel, same
+from ..dims import Dim, same
 from ..graph import Value
 from .core import Recorder, ShapeMismatch, broadcast
 
@@ -172,7 +172,3 @@ class Elementwise(Recorder):
             raise ShapeMismatch(f"matrices {a.shape} and {b.shape} do not fit each other")
         shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]) if len(a.shape) > 2 else None
         return self.one("matmul", [a, b], shape or (a.shape[0], b.shape[1]), a.dtype)
-
-    @staticmethod
-    def count(shape: Sequence[Dim]) -> Dim:
-        return numel(shape)
