@@ -10,38 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from camcompat.catalogue import description
+from camcompat.proof import Proof
 from prototxt.errors import CamcompatError, ConversionError
 
 if TYPE_CHECKING:
     from converters import Lowered
     from converters.blobs import WeightsLike
     from converters.build import NetLike, Shapes
+    from converters.cam_head import CamHead
     from weights.catalog import Model
 
 __all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
 
 FORMATS = ("onnx", "torch")
-TOLERANCE = 1e-5  # of a blob's maximum: three implementations, each with its own float32 noise (CAFFE.md)
-SCALES = (
-    50.0,
-    5.0,
-    0.5,
-)  # of the random input: a picture's, then smaller ones if the first drives a softmax to 0 and 1
-DISCRETE = {
-    "nms",
-    "nonzero",
-    "top_k",
-    "greater",
-    "greater_equal",
-    "equal",
-    "floor",
-    "ceil",
-    "sign",
-    "max_pool_with_mask",
-}
 
 
 @dataclass(frozen=True)
@@ -104,23 +86,27 @@ def convert(
     lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
     stem = name or _stem(lowered.net.source, caffemodel)
     target = Path(folder)
+    head = _head(lowered, outputs is None if cam is None else cam, bool(cam)) if "onnx" in formats else None
     with _staging(target) as stage:
         made = []
-        reference = _Reference(lowered)
+        proof = Proof(lowered, head)
         if "onnx" in formats:
-            from converters.onnx_file import cam_head, onnx_model
-
-            wants_cam = outputs is None if cam is None else cam
-            head = cam_head(lowered, required=bool(cam)) if wants_cam else None
+            from converters.onnx_file import onnx_model
 
             path = onnx_model(lowered, head, top_k=top_k, metadata=metadata).save(stage / f"{stem}.onnx")
-            made.append(Artefact(path, "ONNX", reference.check_onnx(path)))
+            made.append(Artefact(path, "ONNX", proof.of_onnx(path)))
         if "torch" in formats:
-            made += _torch(lowered, reference, stage / f"{stem}.py")
+            made += _torch(lowered, proof, stage / f"{stem}.py")
         return _publish(stage, target, made)
 
 
-def _torch(lowered: Lowered, reference: _Reference, path: Path) -> list[Artefact]:
+def _head(lowered: Lowered, wanted: bool, required: bool) -> CamHead | None:
+    from converters.onnx_file import cam_head
+
+    return cam_head(lowered, required=required) if wanted else None
+
+
+def _torch(lowered: Lowered, proof: Proof, path: Path) -> list[Artefact]:
     try:
         from converters.python_source import write_python
         from converters.torch_module import torch_module
@@ -129,9 +115,9 @@ def _torch(lowered: Lowered, reference: _Reference, path: Path) -> list[Artefact
             f"the PyTorch format needs {error.name or error}", remedy='pip install "camcompat[torch]", or --format onnx'
         ) from error
     module = torch_module(lowered)
-    proof = reference.check_torch(module)
+    words = proof.of_torch(module)
     write_python(module, path, source=lowered.net.source)
-    return [Artefact(path, "PyTorch source", proof), Artefact(path.with_suffix(".safetensors"), "weights", proof)]
+    return [Artefact(path, "PyTorch source", words), Artefact(path.with_suffix(".safetensors"), "weights", words)]
 
 
 def _stem(source: str, caffemodel: object) -> str:
@@ -158,89 +144,6 @@ def _publish(stage: Path, target: Path, made: Sequence[Artefact]) -> list[Artefa
     for path in stage.iterdir():
         os.replace(path, target / path.name)
     return [Artefact(target / artefact.path.name, artefact.what, artefact.proof) for artefact in made]
-
-
-class _Reference:
-    """The NumPy evaluation of a net on one random input, which the other forms must reproduce."""
-
-    def __init__(self, lowered: Lowered) -> None:
-        self.graph = lowered.graph
-        self.exact = not any(node.op in DISCRETE for node in self.graph.nodes)
-        self.feeds: dict[str, np.ndarray] = {}
-        self.expected: dict[str, np.ndarray] = {}
-        self.skipped = ""
-        try:
-            for scale in SCALES:
-                self._evaluate(scale)
-                if not self._saturated():
-                    break
-        except IndexError:  # regions or labels that a random input does not hold
-            self.skipped = "not checked: its inputs are indices, which a random input cannot be"
-
-    def _evaluate(self, scale: float) -> None:
-        from converters.numpy_net import NumpyNet
-
-        rng = np.random.default_rng(0)
-        for x in self.graph.inputs:
-            shape = [dim if isinstance(dim, int) else 1 for dim in x.shape]
-            self.feeds[x.name] = (rng.standard_normal(shape) * scale).astype(np.float32)
-        self.expected = NumpyNet(self.graph).run(self.feeds)
-
-    def _saturated(self) -> bool:
-        """Whether every softmax output is a plain 0 or 1, which would hide any difference before it."""
-        ends = [name for name, x in self.graph.outputs.items() if x.producer is not None and x.producer.op == "softmax"]
-        sharp = [name for name in ends if np.abs(self.expected[name] - 0.5).min(initial=0.5) > 0.5 - 1e-6]
-        return bool(ends) and len(sharp) == len(self.graph.outputs)
-
-    def check_onnx(self, path: Path) -> str:
-        import onnxruntime
-
-        from camcompat.session import open_session
-
-        session = open_session(path)
-        if self.skipped:
-            return self.skipped
-        names = [name for name in self.expected if name in {x.name for x in session.get_outputs()}]
-        try:
-            results = session.run(names, self.feeds)
-        except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
-            raise ConversionError(f"onnxruntime cannot run the result: {error}", where=path.name) from error
-        return self._compare("onnxruntime", dict(zip(names, results)))
-
-    def check_torch(self, module: Any) -> str:
-        import torch
-
-        if self.skipped:
-            return self.skipped
-        with torch.no_grad():
-            results = module(*(torch.from_numpy(x) for x in self.feeds.values()))
-        if not isinstance(results, dict):
-            results = {next(iter(self.expected)): results}
-        return self._compare("torch", {name: x.detach().numpy() for name, x in results.items()})
-
-    def _compare(self, backend: str, results: Mapping[str, np.ndarray]) -> str:
-        worst = 0.0
-        for name, ours in results.items():
-            exact = self.expected[name]
-            if ours.shape != exact.shape:
-                if not self.exact:
-                    continue  # another number of detections: a threshold was met within rounding
-                raise self._disagreement(backend, name, f"shape {ours.shape} instead of {exact.shape}")
-            finite = np.isfinite(exact)
-            scale = np.abs(exact[finite]).max(initial=0.0) or 1.0
-            difference = float(np.abs(ours[finite] - exact[finite]).max(initial=0.0) / scale)
-            if difference > TOLERANCE and self.exact:
-                raise self._disagreement(backend, name, f"a difference of {difference:.1e} of its maximum")
-            worst = max(worst, difference)
-        if not self.exact and worst > TOLERANCE:
-            return f"{backend} ran; selections differ from numpy's within rounding"
-        return f"{backend} = numpy within {worst:.0e}"
-
-    def _disagreement(self, backend: str, blob: str, what: str) -> ConversionError:
-        message = f"{backend} and numpy disagree on blob {blob}: {what}; nothing was written"
-        return ConversionError(
-            message, where=self.graph.name, remedy="this is a bug: please report it with the prototxt"
-        )
 
 
 def convert_model(model: Model, folder: Path | None = None, **options: Any) -> list[Artefact]:

@@ -206,8 +206,8 @@ def mark_logits(graph: Graph) -> None:
 
     A softmax turns an absolute error of its logits into a relative one of the probabilities: at a logit of 200, one
     float32 rounding (1.5e-5) already costs more than the parity that is promised. The price,
-    measured on two cores: in onnxruntime nothing beyond the noise; in torch 0.5 ms a call for 1024 x 1000 weights, 3 ms for
-    4096 x 1000, because they are widened each time.
+    measured on two cores: in onnxruntime nothing beyond the noise; in torch 0.5 ms a call for 1024 x 1000 weights,
+    3 ms for 4096 x 1000, because they are widened each time.
     """
     for node in graph.nodes:
         above = node.inputs[0].producer if node.op == "softmax" and node.inputs[0] else None

@@ -22,6 +22,7 @@ class NumpyNet:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.overflowed = False  # whether the last run met a number that float32 cannot hold
         self._last_use = {id(value): i for i, node in enumerate(graph.nodes) for value in node.inputs if value}
         # Constants are widened once: a second call costs no conversion.
         self._constants: dict[int, np.ndarray] = {
@@ -40,6 +41,7 @@ class NumpyNet:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs by name → outputs by name, all float64."""
         values = dict(self._constants)
+        self.overflowed = False
         sizes: dict[str, tuple[str, int]] = {}
         for x in self.graph.inputs:
             values[id(x)] = array = np.asarray(feeds[x.name], np.float64)
@@ -68,6 +70,7 @@ class NumpyNet:
         results = result if isinstance(result, tuple) else (result,)
         for value, array in zip(node.outputs, results):
             values[id(value)] = array
+            self.overflowed = self.overflowed or _beyond_float32(array)
 
     def _resolved(self, attribute: object, values: Mapping[int, np.ndarray]) -> object:
         """An attribute with its symbols replaced by the sizes of this call."""
@@ -80,6 +83,12 @@ class NumpyNet:
             symbol = self.graph.symbols[name]
             total *= values[id(symbol.source)].shape[symbol.axis]
         return total
+
+
+def _beyond_float32(array: np.ndarray) -> bool:
+    if array.dtype.kind != "f" or not array.size or np.abs(array).max() <= np.finfo(np.float32).max:
+        return False
+    return bool(np.abs(array[np.isfinite(array)]).max(initial=0.0) > np.finfo(np.float32).max)
 
 
 def _shape_text(shape: Sequence[Dim]) -> str:

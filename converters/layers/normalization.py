@@ -23,26 +23,13 @@ def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
     if len(x.shape) != 4:
         raise view.error(f"the bottom has {len(x.shape)} axes; LRN needs 4 (N, C, H, W)")
     if p.norm_region == "ACROSS_CHANNELS":
-        if p.alpha > 0 and p.beta > 0:
-            return ops.lrn(x, size, p.alpha, p.beta, p.k)
-        return _lrn_of_any_sign(ops, x, size, p.alpha, p.beta, p.k)
+        return ops.lrn(x, size, p.alpha, p.beta, p.k)
     # Caffe builds this form from AVE pooling of x² with padding that counts, then (1 + alpha·mean)^−beta:
     # k is not read there, so a k in the file has no effect.
     pads = [((size - 1) // 2,) * 2] * 2
     mean = ops.avg_pool(ops.mul(x, x), kernel=(size, size), strides=(1, 1), pads=pads, count_pads=True)
     scale = ops.add(ops.mul(mean, ops.const(np.float32(p.alpha))), ops.const(np.float32(1)))
     return ops.mul(x, ops.pow(scale, ops.const(np.float32(-p.beta))))
-
-
-def _lrn_of_any_sign(ops: Ops, x: Value, size: int, alpha: float, beta: float, k: float) -> Value:
-    """onnxruntime's own operator refuses an alpha or beta that is not positive; Caffe computes on."""
-    channels = static(x.shape[1], "the number of channels is needed")
-    square = ops.pad(ops.mul(x, x), [(size // 2, size // 2), (0, 0), (0, 0)])
-    total = ops.slice(square, 1, 0, channels)
-    for i in range(1, size):
-        total = ops.add(total, ops.slice(square, 1, i, i + channels))
-    scale = ops.add(ops.mul(total, ops.const(np.float32(alpha / size))), ops.const(np.float32(k)))
-    return ops.mul(x, ops.pow(scale, ops.const(np.float32(-beta))))
 
 
 @layer("BatchNorm")

@@ -17,7 +17,8 @@ import converters
 import prototxt
 import weights
 from camcompat.cli import CAM_MODELS, main
-from camcompat.conversion import _Reference, convert_model
+from camcompat.conversion import convert_model
+from camcompat.proof import Proof
 from converters import CamcompatWarning
 from weights.catalog import find
 
@@ -324,9 +325,7 @@ def test_the_proof_is_not_taken_from_a_saturated_softmax(run: Run, tmp_path: Pat
     Path("a.prototxt").write_text(text)
     steep = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32) * 4
     weights.write("a.caffemodel", "a", {"ip": [steep]}, types={"ip": "InnerProduct"})
-    reference = _Reference(
-        converters.lower(prototxt.load("a.prototxt"), converters.FileBlobs(weights.read("a.caffemodel")))
-    )
+    reference = Proof(converters.lower(prototxt.load("a.prototxt"), converters.FileBlobs(weights.read("a.caffemodel"))))
     assert 1e-6 < reference.expected["prob"].max() < 1 - 1e-6
     assert run("convert", "a.prototxt", "a.caffemodel", "--format", "onnx").exit_code == 0
 

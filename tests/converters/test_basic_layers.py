@@ -12,6 +12,7 @@ from small_nets import check, net
 from torch.nn import functional as F
 
 import converters
+import prototxt
 from prototxt.errors import CamcompatError
 
 BACKENDS = pytest.mark.parametrize("backend", parity.BACKENDS)
@@ -277,3 +278,16 @@ def test_lrn_of_any_sign(alpha: float, beta: float, backend: str, tmp_path: Path
 def test_numbers_that_no_layer_can_use(text: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(CamcompatError, match=message):
         converters.to_numpy(net(text, {"data": shape}), converters.Synthetic())
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1e-3, 1e-4])
+@pytest.mark.parametrize("backend", parity.BACKENDS)
+def test_lrn_of_channels_that_differ_much(backend: str, alpha: float, tmp_path: Path) -> None:
+    """A running sum would lose the small channels behind the large ones; the reference sums each window by itself."""
+    x = (np.random.RandomState(0).standard_normal((1, 6, 8, 8)) * 50).astype(np.float32)
+    text = f'layer {{ name: "n" type: "LRN" bottom: "data" top: "out" lrn_param {{ local_size: 3 alpha: {alpha} }} }}'
+    declared = prototxt.loads('input: "data" input_shape { dim: 1 dim: 6 dim: 8 dim: 8 } ' + text)
+    square = np.pad(x.astype(np.float64) ** 2, ((0, 0), (1, 1), (0, 0), (0, 0)))
+    total = square[:, :-2] + square[:, 1:-1] + square[:, 2:]
+    found = parity.run(backend, declared, {}, [x], ["out"], tmp_path)["out"]
+    assert parity.error(found, x / (1 + alpha / 3 * total) ** 0.75) <= parity.SINGLE
