@@ -16,7 +16,8 @@ import pytest
 import converters
 import prototxt
 import weights
-from camcompat.cli import CAM_MODELS, main
+from camcompat.cli import main
+from camcompat.commands.options import CAM_MODELS
 from camcompat.conversion import convert_model
 from camcompat.proof import Proof
 from converters import CamcompatWarning

@@ -1,0 +1,87 @@
+"""`camcompat convert`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from camcompat.commands.options import (
+    cam_option,
+    keep_going_option,
+    losses_option,
+    named,
+    plugin_option,
+    shape_option,
+)
+from prototxt.errors import CamcompatError
+
+
+@click.command("convert")
+@click.argument("sources", nargs=-1, metavar="(NAME... | [PROTOTXT] CAFFEMODEL)")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the results [the model's own, or .]; or a .onnx file.",
+)
+@click.option("--name", help="The files' name [the caffemodel's].")
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(["onnx", "torch"]), help="Default: both (repeatable)."
+)
+@click.option("--output", "outputs", multiple=True, metavar="BLOB", help="Return these blobs instead (repeatable).")
+@click.option("--cam/--no-cam", default=None, help="Class activation maps in the ONNX file [where there is a head].")
+@click.option("--top-k", default=5, show_default=True, help="Default number of maps.")
+@losses_option
+@shape_option
+@plugin_option
+@cam_option
+@keep_going_option
+def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_going: bool, **options: Any) -> None:
+    """Convert to ONNX and PyTorch, and prove it.
+
+    Before a file reaches its name, onnxruntime, torch and a NumPy evaluation must agree on a random input.
+    """
+    from camcompat.conversion import FORMATS, convert
+    from camcompat.sources import as_files
+    from camcompat.tables import artefact_line
+
+    options.pop("plugin")
+    options["outputs"] = options["outputs"] or None
+    if out is not None and out.suffix == ".onnx":
+        out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
+    options["formats"] = options["formats"] or FORMATS
+    options = {key: value for key, value in options.items() if key != "name" or value is not None}
+    prototxt, caffemodel = as_files(sources) or (None, None)
+    jobs: list[Callable[[], Any]] = []
+    if prototxt is None and caffemodel is None:
+        jobs += [partial(_convert_name, name, out, options) for name in named(sources, cam_models, "convert")]
+    elif caffemodel is None:
+        raise CamcompatError("the weights are missing", where=prototxt or "", remedy="give the caffemodel as well")
+    else:
+        jobs.append(partial(convert, prototxt, caffemodel, out or ".", **options))
+    failed = 0
+    for job in jobs:
+        try:
+            for artefact in job():
+                click.echo(artefact_line(artefact))
+        except CamcompatError as error:
+            if len(jobs) == 1 and not keep_going:
+                raise
+            failed += 1
+            click.echo(f"{error}", err=True)
+    if len(jobs) > 1:
+        click.echo(f"{len(jobs) - failed} of {len(jobs)} models are converted")
+    if failed and not keep_going:
+        sys.exit(1)
+
+
+def _convert_name(name: str, out: Path | None, options: dict[str, Any]) -> Any:
+    from camcompat.conversion import convert_model
+    from weights.catalog import find
+
+    return convert_model(find(name), out, **options)

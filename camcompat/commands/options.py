@@ -1,0 +1,65 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+__all__ = ["CAM_MODELS", "cam_option", "keep_going_option", "losses_option", "named", "plugin_option", "shape_option"]
+
+CAM_MODELS = (
+    "googlenet-cam-imagenet",
+    "vgg16-cam-imagenet",
+    "googlenet-cam-places205",
+    "alexnetplus-cam-imagenet",
+    "alexnetplus-cam-places205",
+    "shapes-cam",
+)
+
+
+def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for value in values:
+        name, _, dims = value.rpartition("=")
+        try:
+            shapes[name] = tuple(int(dim) for dim in dims.replace("x", ",").split(","))
+        except ValueError:
+            shapes[name] = ()
+        if not name or min(shapes[name], default=0) < 1:
+            raise click.BadParameter(f"{value!r} is not of the form NAME=1,3,224,224")
+    return shapes
+
+
+def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    from converters.plugin import load_plugin
+
+    for value in values:
+        load_plugin(value)
+    return values
+
+
+shape_option = click.option(
+    "--input-shape", "input_shapes", multiple=True, callback=_shape, metavar="NAME=N,C,H,W",
+    help="Another input size than the prototxt declares (repeatable).",
+)  # fmt: skip
+plugin_option = click.option(
+    "--plugin", multiple=True, callback=_plugins, is_eager=True, metavar="FILE",
+    help="A Python file that registers layers of your own (repeatable).",
+)  # fmt: skip
+losses_option = click.option(
+    "--keep-losses/--drop-losses", default=None,
+    help="Keep losses, metrics and labels, or turn them into scores [the latter for training definitions].",
+)  # fmt: skip
+keep_going_option = click.option(
+    "--keep-going", is_flag=True, help="Report what fails in the final table and exit with 0."
+)
+cam_option = click.option("--cam-models", is_flag=True, help="The five published CAM models and the embedded one.")
+
+
+def named(names: Sequence[str], cam_models: bool, verb: str) -> tuple[str, ...]:
+    """The models that a command is about: those named, and with --cam-models the CAM models."""
+    chosen = (*names, *(CAM_MODELS if cam_models else ()))
+    if not chosen:
+        raise click.UsageError(f"name what to {verb}, or give --cam-models; `camcompat list` shows the names")
+    return chosen
