@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dims import Dim, Sym, fixed, numel, same, static
+from .dims import Shape, Sym, fixed, same, static
 from .graph import Graph, Node, Symbol, Value
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def why_no_head(graph: Graph) -> str:
 
 def _head_above(output: Value) -> CamHead | str:
     """The head that an output comes from, or what is there instead."""
-    if len(output.shape) < 2 or not isinstance(output.shape[1], int) or not same(numel(output.shape[2:]), 1):
+    if len(output.shape) < 2 or not isinstance(output.shape[1], int) or not _is_point(output.shape[2:]):
         return f"its shape {_text(output.shape)} is not one score per class"
     scores, ranked = output, False
     while (node := scores.producer) is not None and node.op in MONOTONE and node.inputs[0] is not None:
@@ -92,7 +92,7 @@ def _head_above(output: Value) -> CamHead | str:
         if operand is None:
             return _instead(path, node)
         path.append(node)
-        if node.op == "linear" and (spread := _spatial(operand)) is not None and not same(numel(spread.shape[2:]), 1):
+        if node.op == "linear" and (spread := _spatial(operand)) is not None and not _is_point(spread.shape[2:]):
             shape = _text(spread.shape[1:])
             return f"{node.layer} weighs every place of {_name(spread)} ({shape}) by itself, " + _WITHOUT
         value = operand
@@ -188,7 +188,7 @@ def _instead(path: list[Node], node: Node) -> str:
     """What stands where a global average pooling should be, and the last feature maps above it."""
     reader = next((step.layer for step in reversed(path) if step.op != "reshape"), "")
     features: Value | None = node.outputs[0]
-    while features is not None and not (len(features.shape) == 4 and not same(numel(features.shape[2:]), 1)):
+    while features is not None and not (len(features.shape) == 4 and not _is_point(features.shape[2:])):
         features = features.producer.inputs[0] if features.producer and features.producer.inputs else None
     last = f"; the last feature maps are {_name(features)} ({_text(features.shape[1:])})" if features else ""
     begin = f"{reader} reads {node.layer}" if reader else f"it comes from {node.layer}"
@@ -219,11 +219,15 @@ def _class_convolution(features: Value, ranked: bool) -> Node | None:
     return node if ranked or tuple(node.inputs[1].shape[2:]) == POINT else None
 
 
+def _is_point(shape: Shape) -> bool:
+    return all(dim == 1 for dim in shape)
+
+
 def _name(value: Value) -> str:
     return value.name or value.layer
 
 
-def _text(shape: tuple[Dim, ...]) -> str:
+def _text(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
