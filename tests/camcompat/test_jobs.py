@@ -1,0 +1,147 @@
+"""Many pictures: which ones, in which order, what is left where one is bad, and going on where a job stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import camcompat
+from camcompat.catalogue import description
+from camcompat.jobs.pictures import find_pictures
+from camcompat.jobs.run import map_pictures
+from camcompat.jobs.worker import Worker
+from converters import to_onnx
+from prototxt.errors import CamcompatError
+from weights.catalog import find
+
+MODEL = find("shapes-cam")
+
+
+@pytest.fixture(scope="module")
+def onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "shapes-cam.onnx"
+    return to_onnx(MODEL.path("prototxt"), MODEL.path("caffemodel"), path, metadata=description(MODEL))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eleven pictures in two folders, one of them broken, and what is no picture."""
+    place = tmp_path / "photos"
+    (place / "more").mkdir(parents=True)
+    sources = sorted((MODEL.folder / "pictures").glob("*.jpg"))
+    for number in range(10):
+        shutil.copy(sources[number % len(sources)], place / ("more" if number % 2 else ".") / f"img{number}.jpg")
+    (place / "img4.jpg").write_bytes((place / "img4.jpg").read_bytes()[:500])
+    (place / "notes.txt").write_text("no picture")
+    (place / ".hidden.jpg").write_bytes(b"")
+    return place
+
+
+def entries(folder: Path) -> list[dict[str, object]]:
+    lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_folders_patterns_and_files_in_the_order_that_people_count(tmp_path: Path) -> None:
+    for name in ("img10.png", "img2.png", "img2.jpg", "sub/img2.png", "raw.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_pictures([tmp_path])
+    assert [picture.name for picture in found] == ["img2.jpg", "img2.png", "img10", "sub/img2"]
+    assert [picture.name for picture in find_pictures([tmp_path], recursive=False)] == ["img2.jpg", "img2.png", "img10"]
+    assert [picture.name for picture in find_pictures([tmp_path / "**" / "*2.png"])] == ["img2", "sub/img2"]
+    assert [picture.name for picture in find_pictures([tmp_path / "raw.bin", tmp_path / "raw.bin"])] == ["raw"]
+    with pytest.raises(CamcompatError, match="matches no picture"):
+        find_pictures([tmp_path / "*.webp"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CamcompatError, match=r"holds no picture; expected \.jpg"):
+        find_pictures([tmp_path / "empty"])
+    with pytest.raises(CamcompatError, match="would get one name, img2"):
+        find_pictures([tmp_path / "img2.png", tmp_path / "sub" / "img2.png"])
+
+
+def test_a_bad_picture_is_reported_and_stops_nothing(onnx: Path, folder: Path, tmp_path: Path) -> None:
+    done = map_pictures(onnx, [folder, tmp_path / "missing.jpg"], tmp_path / "out", top=1, batch_size=4)
+    assert (done.mapped, done.before) == (9, 0)
+    assert [path.name for path, _ in done.bad] == ["img4.jpg", "missing.jpg"]
+    names = [Path(str(entry["picture"])).name for entry in entries(tmp_path / "out")]
+    assert names == [f"img{i}.jpg" for i in (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)] + ["missing.jpg"]
+    assert len(list((tmp_path / "out").rglob("*-cam.png"))) == 9
+    assert not (tmp_path / "out" / "results.jsonl.part").exists()
+    with (tmp_path / "out" / "results.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 11
+    assert [row["picture"] for row in rows if row["error"]] == [str(path) for path, _ in done.bad]
+    result = camcompat.load(onnx)(folder / "img6.jpg", top=1)
+    (row,) = (row for row in rows if row["picture"].endswith("img6.jpg"))
+    assert (row["label"], float(row["score"])) == (result.labels[0], pytest.approx(float(result.scores[0]), rel=1e-5))
+
+
+def test_a_stopped_job_goes_on_and_a_changed_picture_is_mapped_again(
+    onnx: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    map_pictures(onnx, [folder], whole, top=2, batch_size=1, maps=True)
+    work, calls = Worker.__call__, []
+
+    def stopping(self: Worker, chunk: object) -> object:
+        calls.append(chunk)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return work(self, chunk)
+
+    monkeypatch.setattr(Worker, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        map_pictures(onnx, [folder], out, top=2, batch_size=1, maps=True)
+    assert (out / "results.jsonl.part").exists() and not (out / "results.jsonl").exists()
+    with (out / "results.jsonl.part").open("a") as stream:
+        stream.write('{"picture": "cut off')
+    again = map_pictures(onnx, [folder], out, top=2, batch_size=1, maps=True)
+    assert (again.mapped, again.before) == (6, 3)  # the fourth of the first run was bad: tried again
+    assert everything(out) == everything(whole)
+    Image.new("RGB", (40, 30)).save(folder / "img0.jpg")
+    (out / "more" / "img1-cam.png").unlink()
+    third = map_pictures(onnx, [folder], out, top=2, batch_size=1, maps=True)
+    assert (third.mapped, third.before, len(third.bad)) == (2, 7, 1)
+
+
+def test_a_folder_holds_one_kind_of_results(onnx: Path, folder: Path, tmp_path: Path) -> None:
+    map_pictures(onnx, [folder], tmp_path / "out", top=1, draw=False)
+    with pytest.raises(CamcompatError, match=r"another run: options was \{'top': 1\}, now \{'top': 2\}"):
+        map_pictures(onnx, [folder], tmp_path / "out", top=2, draw=False)
+    assert map_pictures(onnx, [folder], tmp_path / "out", top=2, draw=False, force=True).mapped == 9
+    (tmp_path / "out" / "results.jsonl").write_text("something else\n")
+    with pytest.raises(CamcompatError, match="is no list of results"):
+        map_pictures(onnx, [folder], tmp_path / "out", top=2, draw=False)
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_workers_give_the_same_bytes(engine: str, onnx: Path, folder: Path, tmp_path: Path) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    map_pictures(onnx, [folder], tmp_path / "one", batch_size=3, maps=True, boxes="paper")
+    map_pictures(onnx, [folder], tmp_path / "two", batch_size=3, maps=True, boxes="paper", engine=engine, workers=2)
+    assert everything(tmp_path / "two") == everything(tmp_path / "one")
+    maps = np.load(tmp_path / "one" / "img0-maps.npz")["maps"]
+    assert maps.shape == (5, 128, 128) and maps.dtype == np.float32
+
+
+def test_what_is_out_of_range_is_said(onnx: Path, folder: Path, tmp_path: Path) -> None:
+    for options, message in (
+        ({"engine": "spark"}, "engine is 'spark'"),
+        ({"workers": 0}, "workers is 0"),
+        ({"pipeline": "octave"}, "octave"),
+    ):
+        with pytest.raises(CamcompatError, match=message):
+            map_pictures(onnx, [folder], tmp_path / "out", **options)
+    assert not list(tmp_path.glob("out/*"))
