@@ -17,14 +17,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
+    from camcompat.cam import Result, cam_maps
     from camcompat.conversion import convert
     from camcompat.images import read_image
     from camcompat.inspection import inspect
     from camcompat.labels import read_labels
     from camcompat.model import Model, load
+    from camcompat.pipelines.matlab import demo_image, merge_ten_crop, prepare_image, result_picture
     from camcompat.preprocess import Preprocess
-    from camcompat.render import colourise, jet, overlay
+    from camcompat.render import colourise, ember, jet, overlay
     from prototxt.errors import CamcompatError
     from weights.download import download
 
@@ -33,15 +34,21 @@ __all__ = [
     "Model",
     "Preprocess",
     "Result",
+    "cam_maps",
     "colourise",
     "convert",
+    "demo_image",
     "download",
+    "ember",
     "inspect",
     "jet",
     "load",
+    "merge_ten_crop",
     "overlay",
+    "prepare_image",
     "read_image",
     "read_labels",
+    "result_picture",
 ]
 
 _HOME = {
@@ -49,15 +56,21 @@ _HOME = {
     "Model": "camcompat.model",
     "Preprocess": "camcompat.preprocess",
     "Result": "camcompat.cam",
+    "cam_maps": "camcompat.cam",
     "colourise": "camcompat.render",
     "convert": "camcompat.conversion",
+    "demo_image": "camcompat.pipelines.matlab",
     "download": "weights.download",
+    "ember": "camcompat.render",
     "inspect": "camcompat.inspection",
     "jet": "camcompat.render",
     "load": "camcompat.model",
+    "merge_ten_crop": "camcompat.pipelines.matlab",
     "overlay": "camcompat.render",
+    "prepare_image": "camcompat.pipelines.matlab",
     "read_image": "camcompat.images",
     "read_labels": "camcompat.labels",
+    "result_picture": "camcompat.pipelines.matlab",
 }
 
 

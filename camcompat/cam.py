@@ -1,54 +1,130 @@
-"""What a CAM network says about one picture: classes, scores, maps, and pictures of the maps."""
+"""What a CAM network says about one picture: classes, scores, maps, boxes, and pictures of them."""
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
-from typing import Literal
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from camcompat.preprocess import Box
-from camcompat.render import overlay, save_image, sheet
+from camcompat.pipelines.base import Pipeline, Style
+from camcompat.pipelines.matlab import Matlab
+from camcompat.render import draw_boxes, save_image
 from prototxt.errors import CamcompatError
 
-__all__ = ["Outside", "Result", "place"]
+if TYPE_CHECKING:
+    from camcompat.boxes import Box, Rule
 
-Outside = Literal["extend", "zero"]
+__all__ = ["BoxRule", "Result", "cam_maps"]
+
+
+def cam_maps(features: np.ndarray, weights: np.ndarray, classes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return class activation maps: M_c(x, y) = sum_k w_k^c f_k(x, y), no bias, no ReLU, not normalised.
+
+    Zhou et al., CVPR 2016, equation 2; ``returnCAMmap.m``.
+
+    Args:
+        features: (N, C, h, w) or (C, h, w), the last feature maps. (The release's files hold them as W x H x C x N:
+            ``.transpose(3, 2, 1, 0)``.)
+        weights: (classes, C) of the layer after the global average (the release's ``weights_LR`` transposed).
+        classes: which ones, 0-based.
+
+    Returns: float64 (k, N, h, w) or (k, h, w). (Accumulated in double, so that no colour of the published pictures
+        changes by the order of a sum.)
+
+    Raises:
+        CamcompatError: shapes that do not go together.
+
+    >>> cam_maps(np.ones((4, 2, 3)), np.arange(8.0).reshape(2, 4), [1]).tolist()
+    [[[22.0, 22.0, 22.0], [22.0, 22.0, 22.0]]]
+    """
+    if weights.ndim != 2 or features.ndim not in (3, 4) or features.shape[-3] != weights.shape[1]:
+        raise CamcompatError(
+            f"features {features.shape}, weights {weights.shape}",
+            where="cam_maps",
+            remedy="expected (N, C, h, w) and (classes, C)",
+        )
+    chosen = weights[np.asarray(classes)].astype(np.float64)
+    maps: np.ndarray = np.tensordot(chosen, features.astype(np.float64), axes=([1], [features.ndim - 3]))
+    return maps
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """A rule from map to boxes, with its options (``camcompat.boxes.find_boxes``)."""
+
+    name: Rule
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, boxes: object) -> BoxRule | None:
+        """Read what callers give as ``boxes=``.
+
+        >>> BoxRule.of(("dt-box", {"thresholds": (20, 100, 110)}))
+        BoxRule(name='dt-box', options=(('thresholds', (20, 100, 110)),))
+        >>> BoxRule.of({"rule": "paper"}) == BoxRule.of("paper")
+        True
+        """
+        if boxes is None:
+            return None
+        name: Any = boxes
+        options: dict[str, Any] = {}
+        if isinstance(boxes, Mapping):
+            options = dict(boxes)
+            name = options.pop("rule", None)
+        elif isinstance(boxes, (tuple, list)) and len(boxes) == 2 and isinstance(boxes[1], Mapping):
+            name, options = boxes[0], dict(boxes[1])
+        if name != "dt-box" and name != "paper":
+            remedy = "use 'dt-box' or 'paper', or ('dt-box', {'thresholds': (20, 100, 110)})"
+            raise CamcompatError(f"rule is {boxes!r}", where="boxes", remedy=remedy)
+        return cls(name, tuple(options.items()))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """Class activation maps of one picture (Zhou et al., CVPR 2016, equation 2: M_c(x, y) = sum_k w_k^c f_k(x, y)).
+    """Class activation maps of one picture.
 
     Attributes:
         image: the picture, upright, RGB.
-        classes: (k,) int64, indices.
-        scores: (k,) float32, their probabilities.
-        maps: (k, h, w) float32, the maps as the network gives them: no bias, no ReLU, not normalised.
+        classes: (k,) int64, indices, the best first (or as they were asked for).
+        scores: (k,) float32, their probabilities, the mean over the crops.
         labels: k names.
-        crop_box: (left, top, right, bottom) in pixels of ``image``: the part that the network saw and that the maps
-            cover; None: all of it.
+        stack: (k, crops, h, w) float32, the maps as the network gives them.
+        pipeline: what made it, and makes pictures of it.
+        source: the picture's path, as far as it is known.
+        rule: how boxes are found; None: they were not asked for.
 
-    >>> cams = np.array([[[0, 1], [0, 0]]], np.float32)
-    >>> result = Result(Image.new("RGB", (64, 48)), np.array([3]), np.array([0.98], np.float32), cams, ("cup",))
+    >>> from camcompat.pipelines import make_pipeline
+    >>> from camcompat.preprocess import Preprocess
+    >>> recipe = Preprocess.from_mapping({"resize": None}, input_shape=(1, 3, 96, 96))
+    >>> maps = np.array([[[[0, 1], [0, 0]]]], np.float32)
+    >>> image, way = Image.new("RGB", (64, 48)), make_pipeline("plain", recipe)
+    >>> result = Result(image, np.array([3]), np.array([0.98], np.float32), ("cup",), maps, way)
     >>> result
     <Result of 64x48: 0.98 cup>
-    >>> result.heatmaps().shape
+    >>> result.maps.shape
     (1, 48, 64)
     """
 
     image: Image.Image
     classes: np.ndarray
     scores: np.ndarray
-    maps: np.ndarray
     labels: tuple[str, ...]
-    crop_box: Box | None = None
+    stack: np.ndarray
+    pipeline: Pipeline
+    source: str = ""
+    rule: BoxRule | None = None
 
     def __repr__(self) -> str:
-        return f"<Result of {self.image.width}x{self.image.height}: {', '.join(self._lines())}>"
+        return f"<Result of {self.image.width}x{self.image.height}: {', '.join(self.lines())}>"
 
     def __str__(self) -> str:
         return self.table()
@@ -56,129 +132,169 @@ class Result:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _lines(self) -> list[str]:
+    def lines(self) -> list[str]:
+        """Return ``0.98 cup`` of each class."""
         return [f"{score:.2f} {label}" for score, label in zip(self.scores.tolist(), self.labels, strict=True)]
 
     def table(self) -> str:
-        """Return a line per class: ``0.98 cup``."""
-        return "\n".join(self._lines())
+        """Return the lines of all classes as one text."""
+        return "\n".join(self.lines())
 
-    def heatmaps(self, size: tuple[int, int] | None = None, *, outside: Outside = "extend") -> np.ndarray:
-        """Return the maps in the picture's own geometry, each stretched to 0..1.
+    @property
+    def cams(self) -> np.ndarray:
+        """The network's own maps, low-resolution: float32 (k, h, w), or (k, crops, h, w) where there are several."""
+        return self.stack[:, 0] if self.stack.shape[1] == 1 else self.stack
 
-        The network saw the picture's centre crop only. There each map lies where its cells were (bicubic, a = -0.5,
-        cell centres aligned). Around it nothing is known: "extend" continues the values at the crop's edge, which
-        leaves no frame in a picture; "zero" puts 0 there.
+    @cached_property
+    def maps(self) -> np.ndarray:
+        """The maps of the whole picture: float32 (k, H, W), made when first asked for.
 
-        Args:
-            size: (height, width) of the returned maps; None: the picture's.
-            outside: "extend" or "zero".
-
-        Returns:
-            (k, height, width) float32; 0 is the map's minimum and 1 its maximum; a constant map is all 0.
+        plain: each from 0 (its minimum) to 1 (its maximum). matlab: each divided by its maximum.
         """
-        if outside not in ("extend", "zero"):
-            raise CamcompatError(f"outside is {outside!r}", where="heatmaps", remedy="use 'extend' or 'zero'")
-        return np.stack([self._heatmap(index, size, outside) for index in range(len(self))])
+        return np.stack([self.heatmap(rank) for rank in range(len(self))])
 
-    def _heatmap(self, index: int, size: tuple[int, int] | None = None, outside: Outside = "extend") -> np.ndarray:
-        height, width = size or (self.image.height, self.image.width)
-        if height < 1 or width < 1:
-            raise CamcompatError(f"size is {size}", where="heatmaps", remedy="use (height, width), 1 or more")
-        picture = (self.image.width, self.image.height)
-        box = self.crop_box or (0.0, 0.0, float(picture[0]), float(picture[1]))
-        heatmap = place(self.maps[index], box, picture, (height, width))
-        low, high = float(heatmap.min()), float(heatmap.max())
-        if not high > low:  # constant, or not a number
-            return np.zeros((height, width), np.float32)
-        heatmap -= np.float32(low)
-        heatmap /= heatmap.max()
-        if outside == "zero":
-            x = (np.arange(width) + 0.5) * picture[0] / width
-            y = (np.arange(height) + 0.5) * picture[1] / height
-            heatmap[:, (x < box[0]) | (x > box[2])] = 0
-            heatmap[(y < box[1]) | (y > box[3])] = 0
-        return heatmap
+    @cached_property
+    def merged(self) -> np.ndarray:
+        """The maps as ``mergeTenCrop.m`` leaves them: float32 (k, 256, 256). Of the matlab pipeline only."""
+        if not isinstance(self.pipeline, Matlab):
+            raise CamcompatError(
+                f"the {self.pipeline.name} pipeline has none", where="merged", remedy="use pipeline='matlab'"
+            )
+        return self.pipeline.merged(self.stack)
 
-    def overlay(self, index: int = 0, *, alpha: float = 0.5, size: tuple[int, int] | None = None) -> Image.Image:
-        """Return the picture with the map of class ``index`` (its rank in this result) over it in colours.
+    @cached_property
+    def boxes(self) -> tuple[list[Box], ...]:
+        """The boxes of each class in the picture's pixels, (x, y, width, height), the largest first.
+
+        By the rule asked for, else by the paper's. They are found on the maps before these are normalised: 20 % of the
+        maximum is meant from zero, not from the map's minimum.
+        """
+        from camcompat.boxes import find_boxes
+
+        rule = self.rule or BoxRule("paper")
+        heats = (self._heat(rank) for rank in range(len(self)))
+        return tuple(find_boxes(heat, rule=rule.name, **dict(rule.options)) for heat in heats)
+
+    def heatmap(self, rank: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return the map of one class, as in ``maps``.
 
         Args:
-            index: 0 is the first class.
-            alpha: weight of the colours, 0 to 1.
+            rank: 0 is the first class.
+            size: (height, width) of the returned map; None: the picture's.
+
+        Returns: float32 (H, W).
+
+        Raises:
+            CamcompatError: no such rank, or a size under 1.
+        """
+        if not -len(self) <= rank < len(self):
+            raise CamcompatError(f"rank {rank} of {len(self)} classes", where="heatmap", remedy="ask for a larger top")
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise CamcompatError(f"size is {size}", where="heatmap", remedy="use (height, width), 1 or more")
+        return self.pipeline.normalised(self._heat(rank, size))
+
+    def _heat(self, rank: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        picture = (self.image.height, self.image.width)
+        return self.pipeline.heat(self.stack[rank], picture, picture if size is None else size)
+
+    def overlay(self, rank: int = 0, *, alpha: float | None = None, size: tuple[int, int] | None = None) -> Image.Image:
+        """Return the picture with the map of one class over it in colours, and its boxes where they were asked for.
+
+        Args:
+            rank: 0 is the first class.
+            alpha: weight of the colours, 0 to 1, that of the picture being 1 - alpha; None: as the pipeline has it
+                (plain: 0.5; matlab: 0.7, over 0.2 of the picture).
             size: (height, width) of the returned image; None: the picture's.
 
         Raises:
             CamcompatError: no such rank, or an alpha outside of 0..1.
         """
-        if not -len(self) <= index < len(self):
-            raise CamcompatError(f"rank {index} of {len(self)} classes", where="overlay", remedy="ask for a larger top")
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise CamcompatError(f"alpha is {alpha}", where="overlay", remedy="use 0 (picture) to 1 (map)")
+        heatmap = self.heatmap(rank, size)
+        height, width = heatmap.shape
         image = self.image
-        if size is not None:
-            image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        return overlay(image, self._heatmap(index, (image.height, image.width)), alpha=alpha)
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.LANCZOS)
+        picture = self.pipeline.overlay(image, heatmap, alpha)
+        if self.rule is None:
+            return picture
+        return draw_boxes(picture, self.boxes[rank], scale=(width / self.image.width, height / self.image.height))
 
-    def picture(
-        self, *, alpha: float = 0.5, panel: int = 320, columns: int = 6, font: str | None = None
+    def figure(
+        self,
+        *,
+        alpha: float | None = None,
+        panel: int | None = None,
+        columns: int | None = None,
+        font: str | None = None,
     ) -> Image.Image:
-        """Return the picture and the overlays of all classes side by side, with labels and scores.
+        """Return the picture and the overlays of all classes in one image.
+
+        plain: panels with labels and scores. matlab: the result picture of ``demo.m``, pixel by pixel, which has no
+        options.
 
         Args:
-            alpha: weight of the colours, 0 to 1.
-            panel: longer side of each panel in pixels.
-            columns: panels in a row.
+            alpha: weight of the colours, 0 to 1 (0.5).
+            panel: longer side of each panel in pixels (320).
+            columns: panels in a row (6).
             font: a TrueType file, for labels beyond Latin letters; None: Pillow's own.
 
         Raises:
             CamcompatError: a value out of range, or a font that cannot be read.
         """
-        if panel < 64 or columns < 1:
-            raise CamcompatError(f"panel is {panel}, columns {columns}", where="picture", remedy="use 64 and 1 or more")
-        scale = panel / max(self.image.size)
-        height, width = (max(1, round(side * scale)) for side in (self.image.height, self.image.width))
-        panels = [(self.image.resize((width, height), Image.Resampling.LANCZOS), "original", None)]
-        for index, (label, score) in enumerate(zip(self.labels, self.scores.tolist(), strict=True)):
-            panels.append((self.overlay(index, alpha=alpha, size=(height, width)), label, score))
-        return sheet(panels, columns=columns, font=font)
+        return self.pipeline.figure(self, Style(alpha, panel, columns, font))
 
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        alpha: float = 0.5,
-        panel: int = 320,
-        columns: int = 6,
-        font: str | None = None,
-    ) -> None:
-        """Write ``picture(...)`` as PNG, JPEG, WebP … by the suffix of ``path``.
+    def save(self, path: str | os.PathLike[str], **style: Any) -> None:
+        """Write ``figure(**style)`` as PNG, JPEG, WebP … by the suffix of ``path``.
 
         Raises:
             CamcompatError: a suffix that Pillow cannot write, a folder that does not exist.
         """
-        save_image(self.picture(alpha=alpha, panel=panel, columns=columns, font=font), path)
+        save_image(self.figure(**style), path, quality=self.pipeline.jpeg_quality)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was found, in plain values: the picture, its classes and scores, boxes where asked for.
 
-def place(cam: np.ndarray, box: Box, picture: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Resample a map that covers ``box`` of a picture to the whole picture, continuing its edge values outside.
+        A box is [x, y, width, height] in the picture's pixels.
+        """
+        return {
+            "picture": self.source,
+            "width": self.image.width,
+            "height": self.image.height,
+            "pipeline": self.pipeline.name,
+            "crops": self.pipeline.crops,
+            "boxes": None if self.rule is None else self.rule.name,
+            "classes": [self._class_dict(rank) for rank in range(len(self))],
+        }
 
-    Args:
-        cam: (h, w) float32.
-        box: (left, top, right, bottom) in the picture's pixels.
-        picture: (width, height).
-        size: (height, width) wanted.
+    def _class_dict(self, rank: int) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "rank": rank + 1,
+            "class": int(self.classes[rank]),
+            "label": self.labels[rank],
+            "score": float(f"{self.scores[rank]:.7g}"),
+        }
+        if self.rule is not None:
+            found["boxes"] = [[int(side) for side in box] for box in self.boxes[rank]]
+        return found
 
-    Returns:
-        ``size`` float32, bicubic with a = -0.5 and half-pixel centres (antialiased where it shrinks), not rescaled.
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return ``as_dict`` as JSON text, on one line unless ``indent`` is given."""
+        return json.dumps(self.as_dict(), indent=indent, ensure_ascii=False)
 
-    >>> place(np.array([[1, 2]], np.float32), (20.0, 0.0, 60.0, 40.0), (80, 40), (1, 4)).round(2).tolist()
-    [[1.0, 1.0, 2.0, 2.0]]
-    """
-    rows, columns = cam.shape
-    across, down = columns / (box[2] - box[0]), rows / (box[3] - box[1])
-    left, right = -box[0] * across, (picture[0] - box[0]) * across
-    top, bottom = -box[1] * down, (picture[1] - box[1]) * down
-    # Pillow renormalises its filter at borders, so the pad leaves it two cells more than it reaches when it enlarges.
-    x, y = (ceil(max(-low, high - cells, 0)) + 4 for low, high, cells in ((left, right, columns), (top, bottom, rows)))
-    padded = Image.fromarray(np.pad(np.asarray(cam, np.float32), ((y, y), (x, x)), "edge"))
-    area = (left + x, top + y, right + x, bottom + y)
-    return np.array(padded.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=area))
+    def _repr_png_(self) -> bytes:
+        """The figure, for notebooks."""
+        buffer = io.BytesIO()
+        self.figure().save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The classes and the figure, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{score:.3f}</td><td>{escape(label)}</td></tr>"
+            for score, label in zip(self.scores.tolist(), self.labels, strict=True)
+        )
+        picture = base64.b64encode(self._repr_png_()).decode("ascii")
+        head = "<tr><th>score</th><th>class</th></tr>"
+        return f'<table>{head}{rows}</table><img alt="class activation maps" src="data:image/png;base64,{picture}">'

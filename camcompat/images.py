@@ -6,20 +6,21 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TypeAlias, Union
+from typing import IO, Any, TypeAlias, TypeGuard, Union
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from prototxt.errors import CamcompatError
+from prototxt.limits import get_limits, raise_hint
 
-__all__ = ["MIN_SIDE", "ImageSource", "read_image"]
+__all__ = ["ImageSource", "ImageSources", "is_picture", "read_image", "source_name"]
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", IO[bytes], Image.Image, np.ndarray]
-
-MIN_SIDE = 8
-"""Fewest pixels a side may have: below it a heat map would show the resampling, not the network."""
+ImageSources: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[ImageSource]
+"""Several pictures; a type of its own, since a path or a file is also something that one can iterate over."""
 
 # What Pillow's decoders let escape on damaged files, besides OSError (which UnidentifiedImageError is).
 _DAMAGE = (
@@ -34,8 +35,35 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+# Formats that hold pixels. Pillow would hand EPS to Ghostscript, which runs it as a program, and WMF to Windows.
+_FORMATS = {
+    "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "SUN", "TGA",
+    "TIFF", "WEBP", "XBM", "XPM",
+}  # fmt: skip
 _ORIENTATION = 0x0112  # the EXIF tag
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # Pillow opens their 16-bit grey as mode I (32-bit) in some releases
+
+
+def is_picture(source: object) -> TypeGuard[ImageSource]:
+    """Whether this is one picture's source (or nothing that ``read_image`` takes), and not several of them.
+
+    >>> is_picture("cup.jpg"), is_picture(["cup.jpg"])
+    (True, False)
+    """
+    one = isinstance(source, (str, os.PathLike, np.ndarray, Image.Image)) or hasattr(source, "read")
+    return one or not isinstance(source, Iterable)
+
+
+def source_name(source: ImageSource) -> str:
+    """Return the path of a source, as far as it is known.
+
+    >>> source_name(Path("cup.jpg")), source_name(np.zeros((20, 30), np.uint8))
+    ('cup.jpg', '')
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "filename", "") or getattr(source, "name", "")
+    return name if isinstance(name, str) else ""
 
 
 def read_image(source: ImageSource) -> Image.Image:
@@ -50,16 +78,16 @@ def read_image(source: ImageSource) -> Image.Image:
 
     Raises:
         CamcompatError: the file is missing, damaged or no picture; the array is of another type or shape; the picture
-            has a side under ``MIN_SIDE`` pixels, or more pixels than Pillow's limit against decompression bombs.
+            has more pixels than Pillow's limit against decompression bombs.
 
     >>> read_image(np.zeros((20, 30), np.uint8)).size
     (30, 20)
     """
     if isinstance(source, np.ndarray):
-        return _checked(_upright_rgb(_from_array(source), "array"), "array")
+        return _upright_rgb(_from_array(source), "array")
     if isinstance(source, Image.Image):
         where = getattr(source, "filename", "") or "image"
-        return _checked(_decoded(source, str(where)), str(where))
+        return _decoded(source, str(where))
     if isinstance(source, (str, os.PathLike)):
         return _from_path(Path(source))
     if isinstance(source, io.TextIOBase) or not hasattr(source, "read"):
@@ -104,7 +132,39 @@ def _from_file(file: IO[bytes], where: str) -> Image.Image:
             where=where,
             remedy="expected JPEG, PNG, WebP, TIFF, BMP, GIF …; download or export it again",
         ) from None
-    return _checked(_decoded(image, where), where)
+    _check_opened(image, _length(image.fp or file), where)
+    return _decoded(image, where)
+
+
+def _check_opened(image: Image.Image, size: int, where: str) -> None:
+    """Refuse by what the file says about itself, before anything is decoded."""
+    if image.format not in _FORMATS:
+        raise CamcompatError(
+            f"is a picture of the format {image.format}", where=where, remedy="export it as JPEG or PNG"
+        )
+    limits, pixels = get_limits(), image.width * image.height
+    if pixels > limits.picture_pixels:
+        raise CamcompatError(
+            f"is {image.width}x{image.height} pixels, the limit is {limits.picture_pixels:,}",
+            where=where,
+            remedy=f"shrink it; {raise_hint('picture_pixels')}",
+        )
+    if pixels > limits.picture_free + limits.picture_expansion * size:
+        raise CamcompatError(
+            f"is a decompression bomb: {image.width}x{image.height} pixels in {size:,} bytes",
+            where=where,
+            remedy=raise_hint("picture_expansion"),
+        )
+
+
+def _length(file: IO[bytes]) -> int:
+    """How many bytes a file has, 0 if it cannot tell; it stays where it is, since decoders go on from there."""
+    if not file.seekable():
+        return 0
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return size
 
 
 def _kind(file: IO[bytes]) -> str:
@@ -177,13 +237,3 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if 0 in array.shape:
         raise CamcompatError(f"is empty: shape {array.shape}", where="array", remedy="pass a picture with pixels")
     return Image.fromarray(array)
-
-
-def _checked(image: Image.Image, where: str) -> Image.Image:
-    if min(image.size) < MIN_SIDE:
-        raise CamcompatError(
-            f"is {image.width}x{image.height} pixels (width x height)",
-            where=where,
-            remedy=f"expected at least {MIN_SIDE} on each side: use a larger picture",
-        )
-    return image

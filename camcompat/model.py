@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
-from camcompat.cam import Result
-from camcompat.catalogue import description
-from camcompat.images import ImageSource, read_image
+from camcompat.cam import BoxRule, Result
+from camcompat.images import ImageSource, is_picture, read_image, source_name
 from camcompat.labels import class_index, read_labels
+from camcompat.loading import onnx_path
+from camcompat.network import Network
+from camcompat.pipelines import make_pipeline
+from camcompat.pipelines.base import Pipeline
 from camcompat.preprocess import Preprocess
-from camcompat.session import ORT_ERRORS, Interface, Provider, open_session, read_interface, read_metadata
+from camcompat.session import Provider, open_session
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from weights.catalog import Model as CatalogueModel
+    from camcompat.images import ImageSources
+    from camcompat.imresize import Border
 
-__all__ = ["Classes", "Model", "load"]
+__all__ = ["Boxes", "Classes", "Model", "load"]
 
-Classes = int | str | Sequence[int | str]
+Classes: TypeAlias = int | str | Sequence[int | str]
 """Classes by index or label."""
 
-_FOREIGN = {".caffemodel", ".prototxt", ".pbtxt", ".h5", ".pt", ".pth"}
+Boxes: TypeAlias = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any]
+"""A rule's name, or with its options: ``("dt-box", {"thresholds": (20, 100, 110)})``, ``{"rule": "dt-box", ...}``."""
+
+Crops: TypeAlias = int | Literal["dense"]
+"""How many crops of a picture the network sees: 1, 10, or ten from two passes."""
+
+_BLOBS_AT_ONCE = 8
+_PICTURE_CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is wanted of every picture."""
+
+    pipeline: Pipeline
+    top: int
+    classes: list[int] | None
+    rule: BoxRule | None
 
 
 def load(
@@ -59,34 +81,16 @@ def load(
         ...
     prototxt.errors.CamcompatError: net.caffemodel: is no ONNX file; convert it first: `camcompat convert`
     """
-    path = _path(name_or_path)
+    path = onnx_path(name_or_path)
     session = open_session(path, threads=threads, providers=providers)
     return Model(session, source=str(path), preprocess=preprocess, labels=labels)
 
 
-def _path(name_or_path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(name_or_path)
-    path = Path(text)
-    if path.suffix.lower() in _FOREIGN:
-        raise CamcompatError("is no ONNX file", where=text, remedy="convert it first: `camcompat convert`")
-    if path.is_file():
-        return path
-    if path.is_dir() and (os.sep in text or not isinstance(name_or_path, str)):
-        raise CamcompatError("is a folder", where=text, remedy="name the .onnx file in it")
-    if path.suffix.lower() == ".onnx" or os.sep in text or not isinstance(name_or_path, str):
-        raise CamcompatError("no such file", where=text, remedy="check the path, or name a network of `camcompat list`")
-    return _converted_path(text)
-
-
-class Model:
-    """A CAM network in an onnxruntime session; ``load`` makes them. Calling it from several threads is safe.
+class Model(Network):
+    """A CAM network that takes pictures; ``load`` makes them. Calling it from several threads is safe.
 
     Attributes:
-        source: the file.
-        session: the ``onnxruntime.InferenceSession``.
-        interface: names and sizes of inputs and outputs.
-        metadata: what the converter noted in the file (empty for foreign files).
-        preprocess: the recipe from picture to input.
+        source, session, interface, metadata: see ``Network``.
         labels: class names in class order, None where unknown.
     """
 
@@ -98,126 +102,177 @@ class Model:
         preprocess: Mapping[str, Any] | None = None,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
     ) -> None:
-        self.source = source
-        self.session = session
-        self.metadata = read_metadata(session, source)
-        self.interface: Interface = read_interface(session, self.metadata, source)
+        super().__init__(session, source=source)
         recipe = {**(self.metadata.get("preprocess") or {}), **(preprocess or {})}
-        self.preprocess = Preprocess.from_mapping(
-            recipe, input_shape=self.interface.shape, where=f"{source}: preprocess"
-        )
+        shape, where = self.interface.shape, f"{source}: preprocess"
+        pictures = not isinstance(shape[1], int) or shape[1] in _PICTURE_CHANNELS
+        cam = self.metadata.get("cam") or {}
+        self._dense = cam.get("form") == "dense"
+        if self._dense:  # its input is the whole resized picture, of which the recipe's crop is a part
+            shape, recipe = (*shape[:2], None, None), {"crop": cam.get("crop"), **recipe}
+        self._preprocess = Preprocess.from_mapping(recipe, input_shape=shape, where=where) if pictures else None
         names = labels if labels is not None else self.metadata.get("labels") or None
         self.labels = None if names is None else read_labels(names, count=self.interface.count)
 
-    def __repr__(self) -> str:
-        name, size = Path(self.source).name, "x".join(map(str, self.preprocess.crop))
-        return f"<Model {name}: {self.interface.count} classes, input {self.interface.input} {size}>"
+    @property
+    def preprocess(self) -> Preprocess:
+        """The recipe from picture to input.
 
-    def __call__(self, image: ImageSource, *, top: int = 5, classes: Classes | None = None) -> Result:
-        """Return the scores and maps of one picture.
+        Raises:
+            CamcompatError: the network takes no pictures.
+        """
+        if self._preprocess is None:
+            raise CamcompatError(
+                f"the network takes {self.interface.shape[1]} channels, no pictures",
+                where=self.source,
+                remedy="give its input to Model.run",
+            )
+        return self._preprocess
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.interface.shape[1:]))
+        return f"<Model {Path(self.source).name}: {self.interface.count} classes, input {self.interface.input} {size}>"
+
+    @overload
+    def __call__(
+        self,
+        images: ImageSource,
+        *,
+        top: int = ...,
+        classes: Classes | None = ...,
+        crops: Crops | None = ...,
+        pipeline: str = ...,
+        boxes: Boxes | None = ...,
+        border: Border | None = ...,
+        batch_size: int | None = ...,
+    ) -> Result: ...
+    @overload
+    def __call__(
+        self,
+        images: ImageSources,
+        *,
+        top: int = ...,
+        classes: Classes | None = ...,
+        crops: Crops | None = ...,
+        pipeline: str = ...,
+        boxes: Boxes | None = ...,
+        border: Border | None = ...,
+        batch_size: int | None = ...,
+    ) -> list[Result]: ...
+    def __call__(
+        self,
+        images: ImageSource | ImageSources,
+        *,
+        top: int = 5,
+        classes: Classes | None = None,
+        crops: Crops | None = None,
+        pipeline: str = "plain",
+        boxes: Boxes | None = None,
+        border: Border | None = None,
+        batch_size: int | None = None,
+    ) -> Result | list[Result]:
+        """Return the scores and maps of one picture, or a list of them for several.
 
         Args:
-            image: a path, binary file, Pillow image or uint8 array (see ``read_image``).
+            images: a path, binary file, Pillow image or uint8 array (see ``read_image``); or a list, tuple or generator
+                of them, which are run in batches and returned in order.
+            top, classes, crops, pipeline, boxes, border, batch_size: as in ``stream``.
+
+        Raises:
+            CamcompatError: a picture that cannot be read (the first one ends it), a class that does not exist, an
+                option's value that is unknown.
+        """
+        single = is_picture(images)
+        several: Any = [images] if single else images  # mypy cannot know what is_picture refused
+        results = self.stream(
+            several,
+            top=top,
+            classes=classes,
+            crops=crops,
+            pipeline=pipeline,
+            boxes=boxes,
+            border=border,
+            batch_size=batch_size,
+        )
+        return next(results) if single else list(results)
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        top: int = 5,
+        classes: Classes | None = None,
+        crops: Crops | None = None,
+        pipeline: str = "plain",
+        boxes: Boxes | None = None,
+        border: Border | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Result]:
+        """Yield a result per picture, in order and in constant memory.
+
+        Args:
+            images: as in ``__call__``, also without end. A bad one raises after the results of those before it.
             top: how many classes, the best first; all where the network has fewer.
             classes: these instead, by index or label, in this order.
+            crops: 1, 10, or "dense": ten crops from two passes, in a file that `camcompat convert --dense` made (which
+                does nothing else); None: the pipeline's own. Scores are the mean over the crops.
+            pipeline: "plain" (1 crop), or "matlab", the published one number by number (10 crops).
+            boxes: "paper" (the largest region above 20 % of the maximum), "dt-box" (the release's program), or one of
+                them with options; they are drawn on overlays and listed by ``to_json``.
+            border: of matlab's resampling: "mirror" (MATLAB today) or "clamp" (MATLAB of old); None: "mirror".
+            batch_size: pictures run at a time; None: as many as make about 8 crops.
 
         Raises:
-            CamcompatError: a picture that cannot be read, or a class that does not exist.
+            CamcompatError: as ``__call__``.
         """
-        return self.batch([image], top=top, classes=classes)[0]
-
-    def batch(
-        self, images: Iterable[ImageSource], *, top: int = 5, classes: Classes | None = None, batch_size: int = 8
-    ) -> list[Result]:
-        """Return a result per picture, as ``__call__`` does, running ``batch_size`` of them at a time.
-
-        Raises:
-            CamcompatError: as ``__call__``; the first bad picture ends the batch.
-        """
-        if batch_size < 1:
-            raise CamcompatError(f"batch_size is {batch_size}", where="batch", remedy="use 1 or more")
-        if isinstance(images, (str, os.PathLike, np.ndarray, Image.Image)):
-            raise CamcompatError("found one picture, expected several", where="batch", remedy="pass a list of pictures")
-        wanted = None if classes is None else self._indices(classes)
-        pending = iter(images)
-        results: list[Result] = []
-        while chunk := [read_image(image) for image in islice(pending, batch_size)]:
-            blobs = np.empty((len(chunk), *self.preprocess.shape), np.float32)
-            for image, blob in zip(chunk, blobs, strict=True):
-                self.preprocess.blob(image, blob)
-            outputs = self.run(blobs, top=self.interface.count if wanted else top)
-            results += [self._result(image, outputs, row, wanted) for row, image in enumerate(chunk)]
-        return results
-
-    def run(self, array: np.ndarray, *, top: int = 5) -> dict[str, np.ndarray]:
-        """Run the network on a preprocessed batch and return all its outputs by name.
-
-        Args:
-            array: float32 (N, C, H, W), as the network wants it (``preprocess.blob`` makes one picture's).
-            top: k, how many classes; all where the network has fewer.
-
-        Returns:
-            ``scores`` (N, k) float32 descending, ``classes`` (N, k) int64, ``cams`` (N, k, h, w) float32, and the net's
-            own outputs.
-
-        Raises:
-            CamcompatError: an array of another shape, a k that the file does not offer, a failure of onnxruntime.
-        """
+        if is_picture(images):
+            raise CamcompatError(
+                "found one picture, expected several", where="stream", remedy="pass a list of pictures"
+            )
+        if batch_size is not None and batch_size < 1:
+            raise CamcompatError(f"batch_size is {batch_size}", where="stream", remedy="use 1 or more")
         if top < 1:
-            raise CamcompatError(f"top is {top}", where="run", remedy="use 1 or more")
-        array = self._input(array)
-        top = min(top, self.interface.count)
-        feeds = {"k": np.array([top], np.int64)} if self.interface.choosable else {}
-        pieces = [self._run({self.interface.input: piece, **feeds}) for piece in self._pieces(array)]
-        outputs = {
-            name: pieces[0][name] if len(pieces) == 1 else np.concatenate([piece[name] for piece in pieces])
-            for name in self.interface.outputs
-        }
-        if isinstance(self.interface.shape[0], int):
-            outputs = {name: value[: len(array)] for name, value in outputs.items()}
-        offered = outputs["scores"].shape[1]
-        if offered < top:
-            raise CamcompatError(
-                f"gives {offered} classes and has no input 'k' to ask for {top}",
-                where=self.source,
-                remedy=f"use top={offered} or less, or convert it again with `camcompat convert`",
-            )
-        cut = {name: outputs[name][:, :top] for name in ("scores", "classes", "cams")}
-        return {**outputs, **cut}
+            raise CamcompatError(f"top is {top}", where="stream", remedy="use 1 or more")
+        way = self._pipeline(pipeline, crops, border)
+        wanted = None if classes is None else self._indices(classes)
+        request = _Request(way, top, wanted, BoxRule.of(boxes))
+        return self._results(iter(images), request, batch_size or max(1, _BLOBS_AT_ONCE // way.crops))
 
-    def _input(self, array: np.ndarray) -> np.ndarray:
-        array = np.ascontiguousarray(array, np.float32)
-        expected = self.interface.shape[1:]
-        fits = array.ndim == 4 and len(array) > 0
-        if not fits or any(
-            isinstance(want, int) and want != got for want, got in zip(expected, array.shape[1:], strict=False)
-        ):
-            raise CamcompatError(
-                f"found an array of shape {array.shape}, expected (N, {', '.join(map(str, expected))})",
-                where=f"{self.source}: input {self.interface.input!r}",
-                remedy="Model.preprocess.blob makes the input of a picture",
-            )
-        return array
+    def _results(self, pending: Iterator[ImageSource], request: _Request, batch_size: int) -> Iterator[Result]:
+        while True:
+            chunk, bad = _read(islice(pending, batch_size))
+            if chunk:
+                yield from self._mapped(chunk, request)
+            if bad is not None:
+                raise bad
+            if len(chunk) < batch_size:
+                return
 
-    def _pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
-        """The batch as the file takes it: whole, or in pieces of its fixed size, the last one filled up with zeros."""
-        size = self.interface.shape[0]
-        if not isinstance(size, int):
-            yield array
-            return
-        for start in range(0, len(array), size):
-            piece = array[start : start + size]
-            short = size - len(piece)
-            yield np.concatenate([piece, np.zeros((short, *array.shape[1:]), np.float32)]) if short else piece
+    def _mapped(self, chunk: list[tuple[str, Image.Image]], request: _Request) -> Iterator[Result]:
+        crops = request.pipeline.rows
+        blobs = np.empty((len(chunk) * crops, *request.pipeline.shape), np.float32)
+        for index, (_, image) in enumerate(chunk):
+            blobs[index * crops : (index + 1) * crops] = request.pipeline.blobs(image)
+        # the best classes of a picture are not those of each of its crops: then every map is wanted
+        all_maps = crops > 1 or request.classes is not None
+        outputs = self.run(blobs, top=self.interface.count if all_maps else request.top)
+        for index, (source, image) in enumerate(chunk):
+            rows = slice(index * crops, (index + 1) * crops)
+            yield self._result(image, source, {name: value[rows] for name, value in outputs.items()}, request)
 
-    def _run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        try:
-            values = self.session.run(None, feeds)
-        except ORT_ERRORS as error:
-            raise CamcompatError(
-                f"onnxruntime failed: {error}", where=self.source, remedy="convert it again with `camcompat convert`"
-            ) from None
-        return dict(zip(self.interface.outputs, values, strict=True))
+    def _pipeline(self, name: str, crops: Crops | None, border: Border | None) -> Pipeline:
+        if not self._dense and crops != "dense":
+            return make_pipeline(name, self.preprocess, crops=crops, border=border)
+        if not self._dense or crops not in (None, "dense") or name != "plain" or border is not None:
+            found = f"crops is {crops!r}, pipeline {name!r}"
+            remedy = "make a dense file: `camcompat convert --dense`"
+            if self._dense:
+                remedy = "a dense file does pipeline plain with crops 'dense'; use the file beside it"
+            raise CamcompatError(found, where=self.source, remedy=remedy)
+        from camcompat.pipelines.dense import Dense
+
+        rows, columns = self.interface.shape[2:]
+        return Dense.of(self.preprocess, (rows, columns))
 
     def _indices(self, classes: Classes) -> list[int]:
         if isinstance(classes, (int, str, np.integer)):
@@ -226,41 +281,34 @@ class Model:
             raise CamcompatError("is empty", where="classes", remedy="name at least one class, or leave it out")
         return [class_index(wanted, self.labels, self.interface.count) for wanted in classes]
 
-    def _result(
-        self, image: Image.Image, outputs: Mapping[str, np.ndarray], row: int, wanted: list[int] | None
-    ) -> Result:
-        classes, scores, maps = (outputs[name][row] for name in ("classes", "scores", "cams"))
-        if wanted is not None:
-            rank = np.argsort(classes)[wanted]  # classes holds every index once: where each of the wanted ones stands
-            classes, scores, maps = classes[rank], scores[rank], maps[rank]
+    def _result(self, image: Image.Image, source: str, outputs: Mapping[str, np.ndarray], request: _Request) -> Result:
+        classes, scores, stack = _chosen(outputs, request)
         names = [self.labels[index] if self.labels else f"class {index}" for index in classes.tolist()]
-        box = self.preprocess.crop_box(image.width, image.height)
-        # copies, so that a kept result does not keep the whole batch
-        return Result(image, classes.copy(), scores.copy(), maps.copy(), tuple(names), box)
+        return Result(image, classes, scores, tuple(names), stack, request.pipeline, source, request.rule)
 
 
-def _converted_path(name: str) -> Path:
-    """The .onnx file of a catalogue network, converted now where it is missing and the converters are installed."""
-    from weights.catalog import find, home
-
-    model = find(name)
-    path = home() / model.name / f"{model.name}.onnx"
-    if path.is_file():
-        return path
-    if not model.present():
-        raise CamcompatError("is not downloaded", where=model.name, remedy=f"run `camcompat download {model.name}`")
-    _convert(model, path)
-    return path
+def _read(images: Iterable[ImageSource]) -> tuple[list[tuple[str, Image.Image]], CamcompatError | None]:
+    """The pictures up to the first bad one, and what is wrong with that: what comes before it is still mapped."""
+    chunk = []
+    for image in images:
+        try:
+            chunk.append((source_name(image), read_image(image)))
+        except CamcompatError as error:
+            return chunk, error
+    return chunk, None
 
 
-def _convert(model: CatalogueModel, path: Path) -> None:
-    try:
-        from converters import to_onnx
-    except ImportError as error:  # the converters' own dependencies, which a machine that only runs CAMs need not have
-        raise CamcompatError(
-            f"is not converted, and the converters cannot run here: {error}",
-            where=model.name,
-            remedy=f"run `camcompat convert {model.name}` where they are installed, and copy the file to {path}",
-        ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    to_onnx(model.path("prototxt"), model.path("caffemodel"), path, cam=True, metadata=description(model))
+def _chosen(outputs: Mapping[str, np.ndarray], request: _Request) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes (k,), scores (k,) and maps (k, crops, h, w) of one picture: copies, which do not keep the whole batch."""
+    classes, scores, cams = (outputs[name] for name in ("classes", "scores", "cams"))
+    cams = cams if cams.ndim == 5 else cams[:, :, np.newaxis]  # (a dense file gives all crops of a picture in one row)
+    if len(classes) == 1 and request.classes is None:
+        return classes[0].copy(), scores[0].copy(), cams[0].copy()
+    places = np.argsort(classes, axis=1)  # every row holds every class once: where each class stands in it
+    mean = np.take_along_axis(scores, places, 1).mean(0, dtype=np.float64).astype(np.float32)
+    if request.classes is None:
+        wanted = np.argsort(-mean, kind="stable")[: request.top]
+    else:
+        wanted = np.array(request.classes, np.int64)
+    stack = np.concatenate([cams[crop, places[crop, wanted]] for crop in range(len(cams))], 1)
+    return wanted, mean[wanted], stack

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +12,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from camcompat.crops import Crop, Layout, Size, layout_of
 from prototxt.errors import CamcompatError
 
-__all__ = ["Box", "Preprocess"]
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom in pixels of the picture; may lie between pixels."""
+__all__ = ["Preprocess", "encode_mean"]
 
 _KEYS = ("resize", "crop", "mean", "scale", "channels")
 _CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
-_ELONGATED = 100  # keeping the aspect of a longer strip would make a picture of a hundred inputs
+_LONG = 30_000
+"""Pixels: a strip whose resized picture would be longer is never resized as a whole."""
+
 _MEAN = {"BGR": (104.0, 117.0, 123.0), "RGB": (123.0, 117.0, 104.0), "GRAY": (0.0,)}  # ImageNet's, rounded
 
 
@@ -30,8 +32,9 @@ class Preprocess:
     Attributes:
         resize: before the crop, with Pillow's bilinear filter: (height, width) the whole picture is stretched to, or
             the length of its shorter side (the aspect is kept); None: it is stretched to the crop itself.
-        crop: (height, width) of the centre crop, the network's input; its offset is (resized - crop) // 2.
-        mean: float32, (C, 1, 1) or (C, height, width), in the network's channel order.
+        crop: (height, width) of the crop, the network's input; the centre's offset is (resized - crop) // 2.
+        mean: float32 in the network's channel order: (C, 1, 1), or an image (C, height, width) of the crop's or the
+            resized picture's size.
         scale: factor applied after the mean is subtracted.
         channels: "BGR" (Caffe's habit), "RGB" or "GRAY".
 
@@ -53,9 +56,10 @@ class Preprocess:
         """Build the recipe from plain values; what is absent gets a default.
 
         Args:
-            values: any of "resize", "crop", "mean" (a number, one per channel, or an array (C, H, W)), "scale",
-                "channels". Defaults: crop = the input's size; resize = 256/224 of the crop, rounded; BGR minus
-                (104, 117, 123).
+            values: any of "resize", "crop", "mean" (a number, one per channel, an array (C, H, W), a mean file as
+                ``weights.read_mean`` takes it, or what ``encode_mean`` gives), "scale", "channels".
+                Defaults: crop = the input's size; resize = 256 of a crop of 224 or 227, else 8/7 of
+                it, rounded; BGR minus (104, 117, 123).
             input_shape: (N, C, H, W) of the network's input; entries that are not integers are unknown.
             where: the place that errors name.
 
@@ -72,8 +76,7 @@ class Preprocess:
         if channels not in _CHANNELS:
             raise CamcompatError(f"channels {channels!r}", where=where, remedy=f"expected one of {list(_CHANNELS)}")
         crop = _crop(values.get("crop"), input_shape, where)
-        default = (round(crop[0] * 256 / 224), round(crop[1] * 256 / 224))
-        resize = _resize(values.get("resize", default), crop, where)
+        resize = _resize(values.get("resize", _around(crop)), crop, where)
         expected = (_CHANNELS[channels], *crop)
         for name, got, want in zip(("channels", "height", "width"), input_shape[1:], expected, strict=False):
             if isinstance(got, int) and got != want:
@@ -90,50 +93,106 @@ class Preprocess:
         """(C, H, W) of the blob of one picture."""
         return (_CHANNELS[self.channels], *self.crop)
 
-    def blob(self, image: Image.Image, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the float32 (C, H, W) input for one RGB image, written into ``out`` where given.
+    @property
+    def canvas(self) -> Size:
+        """(height, width) that a picture is stretched to where its aspect is not kept: the release's 256x256.
+
+        A recipe that resizes to the crop itself leaves no margin to crop from; then as the default of "resize".
+        """
+        if isinstance(self.resize, int):
+            return (self.resize, self.resize)
+        return self.resize or _around(self.crop)
+
+    def layout(self, count: int, picture: Size) -> Layout:
+        """Return where the crops of a picture of (height, width) lie: one, in the centre, or ten.
 
         Raises:
-            CamcompatError: the aspect is to be kept and the picture is a thin strip.
+            CamcompatError: another count than 1 and 10.
         """
-        (height, width), (rows, columns) = self.crop, self._resized(image.width, image.height)
-        image = image.resize((columns, rows), Image.Resampling.BILINEAR)
-        top, left = (rows - height) // 2, (columns - width) // 2
-        image = image.crop((left, top, left + width, top + height))
-        if self.channels == "GRAY":
-            planes = np.asarray(image.convert("L"))[np.newaxis]
-        else:
-            pixels = np.asarray(image)
-            planes = (pixels[:, :, ::-1] if self.channels == "BGR" else pixels).transpose(2, 0, 1)
-        blob = np.empty(self.shape, np.float32) if out is None else out
-        np.subtract(planes, self.mean, out=blob)
-        if self.scale != 1.0:
-            blob *= np.float32(self.scale)
+        return layout_of(count, self._resized(count, picture), self.crop)
+
+    def _resized(self, count: int, picture: Size) -> Size:
+        if not isinstance(self.resize, int):
+            return self.resize or (self.crop if count == 1 else self.canvas)
+        factor = self.resize / min(picture)
+        return (max(self.resize, round(picture[0] * factor)), max(self.resize, round(picture[1] * factor)))
+
+    def blob(self, image: Image.Image) -> np.ndarray:
+        """Return the float32 (C, H, W) input for one RGB image: its centre crop."""
+        blob: np.ndarray
+        (blob,) = self.blobs(image, self.layout(1, (image.height, image.width)))
         return blob
 
-    def _resized(self, width: int, height: int) -> tuple[int, int]:
-        """(rows, columns) of a picture before the crop."""
-        if not isinstance(self.resize, int):
-            return self.resize or self.crop
-        short, long = sorted((width, height))
-        if long > _ELONGATED * short:
-            raise CamcompatError(
-                f"is {width}x{height} pixels (width x height), a strip", where="image", remedy="cut the picture first"
-            )
-        factor = self.resize / short
-        return (max(self.resize, round(height * factor)), max(self.resize, round(width * factor)))
+    def blobs(self, image: Image.Image, layout: Layout) -> np.ndarray:
+        """Return the float32 (crops, C, H, W) input for the crops of one RGB image, resized with Pillow."""
+        rows, columns = layout.canvas
+        blobs = np.empty((len(layout.crops), *self.shape), np.float32)
+        whole = None if max(rows, columns) > _LONG else image.resize((columns, rows), Image.Resampling.BILINEAR)
+        for crop, blob in zip(layout.crops, blobs, strict=True):
+            if whole is None:
+                box = layout.box(crop, (image.height, image.width))
+                window = image.resize(self.crop[::-1], Image.Resampling.BILINEAR, box=box)
+            else:
+                right, bottom = crop.left + self.crop[1], crop.top + self.crop[0]
+                window = whole.crop((crop.left, crop.top, right, bottom))
+            self.fill(blob, np.asarray(window), crop, layout.canvas)
+        return blobs
 
-    def crop_box(self, width: int, height: int) -> Box:
-        """Return the part of a ``width`` x ``height`` picture that the network sees, in the picture's own pixels.
+    def fill(self, blob: np.ndarray, window: np.ndarray, crop: Crop, canvas: Size) -> None:
+        """Write one crop's input: channels in order, mean subtracted, scaled, then mirrored where the crop is.
 
-        >>> recipe = Preprocess.from_mapping({"resize": [112, 112]}, input_shape=("N", 3, 96, 96))
-        >>> recipe.crop_box(224, 112)
-        (16.0, 8.0, 208.0, 104.0)
+        Args:
+            blob: float32 (C, H, W), written to.
+            window: (H, W, 3) uint8 or float32 RGB, 0..255: the crop's pixels, not mirrored.
+            crop: where the window lies; ``canvas``: (height, width) of the picture that it was cut from.
         """
-        rows, columns = self._resized(width, height)
-        top, left = (rows - self.crop[0]) // 2, (columns - self.crop[1]) // 2
-        x, y = width / columns, height / rows
-        return (left * x, top * y, (left + self.crop[1]) * x, (top + self.crop[0]) * y)
+        if self.channels == "GRAY":
+            planes = np.asarray(Image.fromarray(window.round().astype(np.uint8)).convert("L"))[np.newaxis]
+        else:
+            planes = (window[:, :, ::-1] if self.channels == "BGR" else window).transpose(2, 0, 1)
+        np.subtract(planes, self._mean_under(crop, canvas), out=blob)
+        if self.scale != 1.0:
+            blob *= np.float32(self.scale)
+        if crop.mirrored:
+            blob[:] = blob[:, :, ::-1].copy()
+
+    def _mean_under(self, crop: Crop, canvas: Size) -> np.ndarray:
+        """The mean image at the crop; its centre, where the canvas has another size since the aspect is kept."""
+        height, width = self.mean.shape[1:]
+        if (height, width) in ((1, 1), self.crop):
+            return self.mean
+        top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+        if (height, width) == canvas:
+            top, left = crop.top, crop.left
+        return self.mean[:, top : top + self.crop[0], left : left + self.crop[1]]
+
+
+def _around(crop: Size) -> Size:
+    """What Caffe's nets are cropped from: 256 for 224 and 227, and 8/7 of any other size."""
+    height, width = (256 if side in (224, 227) else round(side * 8 / 7) for side in crop)
+    return (height, width)
+
+
+def encode_mean(mean: np.ndarray) -> dict[str, Any]:
+    """Return a mean image as plain values for a CAM file's metadata: its shape and its float32 bytes in base64.
+
+    >>> encode_mean(np.zeros((1, 1, 2)))
+    {'shape': [1, 1, 2], 'float32': 'AAAAAAAAAAA='}
+    """
+    data = np.ascontiguousarray(mean, "<f4").tobytes()
+    return {"shape": list(mean.shape), "float32": base64.b64encode(data).decode("ascii")}
+
+
+def _decoded_mean(value: Mapping[str, Any], where: str) -> np.ndarray:
+    try:
+        data = base64.b64decode(value["float32"], validate=True)
+        return np.frombuffer(data, "<f4").reshape(value["shape"])
+    except (KeyError, TypeError, ValueError):
+        raise CamcompatError(
+            "mean image that cannot be decoded",
+            where=where,
+            remedy="convert the file again, or give preprocess={'mean': …}",
+        ) from None
 
 
 def _crop(value: object, input_shape: Sequence[object], where: str) -> tuple[int, int]:
@@ -185,21 +244,26 @@ def _scale(value: object, where: str) -> float:
 def _mean(
     value: object, expected: tuple[int, int, int], resize: tuple[int, int] | int | None, where: str
 ) -> np.ndarray:
-    """One number, one per channel, or a mean image of the crop's or the resized picture's size."""
+    """One number, one per channel, a mean image of the crop's or the resized picture's size, or a file of one."""
+    if isinstance(value, (str, os.PathLike)):
+        from weights.mean import read_mean
+
+        value = read_mean(value)
+    if isinstance(value, Mapping):
+        value = _decoded_mean(value, where)
     try:
         mean = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         mean = np.full((0,), np.nan, np.float32)
     count, height, width = expected
-    if mean.ndim <= 1 and mean.size in (1, count) and np.isfinite(mean).all():
+    if mean.size in (1, count) and max((1, *mean.shape[1:])) == 1 and np.isfinite(mean).all():
         return np.broadcast_to(mean.reshape(-1, 1, 1), (count, 1, 1)).copy()
-    image = mean.ndim == 3 and mean.shape[0] == count and mean.shape[1:] in ((height, width), resize)
-    if image and np.isfinite(mean).all():
-        top, left = (mean.shape[1] - height) // 2, (mean.shape[2] - width) // 2
-        return mean[:, top : top + height, left : left + width].copy()
+    sizes = ((height, width), (resize, resize) if isinstance(resize, int) else resize)
+    if mean.ndim == 3 and mean.shape[0] == count and mean.shape[1:] in sizes and np.isfinite(mean).all():
+        return mean.copy()
     raise CamcompatError(
         f"mean of shape {mean.shape}",
         where=where,
         remedy=f"expected {count} numbers in the network's channel order, or an image ({count}, height, width) of the "
-        "resize's or the crop's size",
+        "resize's or the crop's size, or a file of one (.npy, .binaryproto, .mat)",
     )

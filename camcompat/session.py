@@ -13,7 +13,9 @@ from typing import Any, TypeAlias
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from camcompat.onnx_check import check_onnx
 from prototxt.errors import CamcompatError
+from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["CAM_OUTPUTS", "ORT_ERRORS", "Interface", "Provider", "open_session", "read_interface", "read_metadata"]
 
@@ -58,12 +60,17 @@ def open_session(
         CamcompatError: the file is no ONNX that this onnxruntime runs, or a provider is missing.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised; printing it as well would be noise
     options.use_deterministic_compute = True
     options.intra_op_num_threads = _threads(threads)
     wanted = _providers(providers)
+    check_onnx(path)
     try:
-        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=wanted)
+        # Its fallback would print, and try the same again on the CPU.
+        session = onnxruntime.InferenceSession(str(path), options, wanted, enable_fallback=0)
+        _ = session.get_modelmeta().custom_metadata_map  # its names are decoded when they are asked for
+        for nodes in (session.get_inputs(), session.get_outputs(), session.get_overridable_initializers()):
+            _ = [(node.name, node.shape) for node in nodes]
     except ORT_ERRORS as error:
         raise CamcompatError(
             f"onnxruntime {onnxruntime.__version__} cannot open it: {error}",
@@ -113,9 +120,13 @@ def read_metadata(session: onnxruntime.InferenceSession, where: str) -> dict[str
     text = session.get_modelmeta().custom_metadata_map.get("camcompat")
     if text is None:
         return {}
+    if len(text) > (most := get_limits().metadata_bytes):
+        raise CamcompatError(
+            f"metadata 'camcompat' has {len(text):,} bytes", where=where, remedy=f"the limit is {most:,}; {_AGAIN}"
+        )
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, brackets without end
         raise CamcompatError(f"metadata 'camcompat' is no JSON: {error}", where=where, remedy=_AGAIN) from None
     if not isinstance(values, dict):
         raise CamcompatError("metadata 'camcompat' is no JSON object", where=where, remedy=_AGAIN)
@@ -141,6 +152,8 @@ def read_interface(session: onnxruntime.InferenceSession, metadata: Mapping[str,
         CamcompatError: no CAM outputs, several inputs, or scores whose number of classes is not fixed.
     """
     outputs = {node.name: node for node in session.get_outputs()}
+    if len(outputs) != len(session.get_outputs()):
+        raise CamcompatError("two of its outputs have the same name", where=where, remedy=_AGAIN)
     missing = [name for name in CAM_OUTPUTS if name not in outputs]
     if missing:
         raise CamcompatError(
@@ -154,6 +167,13 @@ def read_interface(session: onnxruntime.InferenceSession, metadata: Mapping[str,
         found = ", ".join(f"{node.name} {node.type}{node.shape}" for node in inputs)
         raise CamcompatError(
             f"inputs {found}", where=where, remedy="expected one image input, float32 (N, C, H, W): convert it again"
+        )
+    pixels = math.prod(dim for dim in image[0].shape[2:] if isinstance(dim, int))
+    if pixels > (most := get_limits().picture_pixels):
+        raise CamcompatError(
+            f"its input of {pixels:,} pixels is larger than the limit, {most:,}",
+            where=where,
+            remedy=raise_hint("picture_pixels"),
         )
     others = [name for name in outputs if name not in CAM_OUTPUTS]
     prob = str(metadata.get("prob") or ("prob" if "prob" in others else (others or ["prob"])[0]))

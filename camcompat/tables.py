@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +13,23 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from prototxt.errors import printable
+
 if TYPE_CHECKING:
     from camcompat.cam import Result
     from camcompat.conversion import Artefact
     from camcompat.inspection import Inspection
     from weights.download import Outcome
 
-__all__ = ["artefact_line", "print_catalogue", "print_inspection", "print_outcomes", "print_result"]
+__all__ = [
+    "CSV_HEADER",
+    "artefact_line",
+    "csv_lines",
+    "print_catalogue",
+    "print_inspection",
+    "print_outcomes",
+    "print_result",
+]
 
 
 def _print(table: Table) -> None:
@@ -34,15 +46,16 @@ def print_catalogue(as_json: bool) -> None:
 
     models = list(catalog().values())
     if as_json:
-        keys = ("name", "title", "source", "licence", "citation", "paper", "cam")
+        keys = ("name", "title", "source", "licence", "citation", "paper", "cam", "checked_by")
         entries = [
             {**{key: getattr(m, key) for key in keys}, "present": m.present(), "folder": str(m.folder)} for m in models
         ]
         click.echo(json.dumps(entries, indent=1))
         return
-    table = Table("name", "what", "CAM", "here", "licence", box=None, pad_edge=False)
+    table = Table("name", "what", "CAM", "here", "checked by", "licence", box=None, pad_edge=False)
     for m in models:
-        table.add_row(m.name, m.title, "yes" if m.cam else "", "yes" if m.present() else "", m.licence)
+        here = "yes" if m.present() else ""
+        table.add_row(m.name, m.title, "yes" if m.cam else "", here, m.checked_by, m.licence)
     _print(table)
 
 
@@ -50,9 +63,10 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """What became of each download, with the remedy where it failed."""
     for outcome in outcomes:
         mark = click.style("ok    ", fg="green") if outcome.ok else click.style("FAILED", fg="red")
-        click.echo(f"{mark} {outcome.name}: {outcome.detail}")
-        if outcome.remedy:
-            click.echo(f"       {outcome.remedy}")
+        click.echo(f"{mark} {printable(outcome.name)}: {printable(outcome.detail)}")
+        for line in (outcome.remedy, *outcome.notes):
+            if line:
+                click.echo(f"       {printable(line)}")
     good = sum(outcome.ok for outcome in outcomes)
     click.echo(f"{good} of {len(outcomes)} models are here")
 
@@ -86,24 +100,44 @@ def print_inspection(net: Inspection, as_json: bool) -> None:
     table.add_section()
     table.add_row("total", "", "", f"{net.parameters:,}", f"{net.multiply_adds:,}")
     _print(table)
-    click.echo(f"\ninputs   {', '.join(f'{name} {_shape([shape])}' for name, shape in net.inputs.items())}")
-    click.echo(f"outputs  {', '.join(net.outputs)}")
+    click.echo(f"\ninputs   {', '.join(f'{printable(name)} {_shape([shape])}' for name, shape in net.inputs.items())}")
+    click.echo(f"outputs  {', '.join(map(printable, net.outputs))}")
     click.echo(f"batch    {net.batch}")
-    click.echo(f"CAM      {net.cam or 'no head found'}")
+    click.echo(f"CAM      {printable(net.cam) or 'no head found'}")
     for note in net.notes:
-        click.echo(f"note: {note}")
+        click.echo(f"note: {printable(note)}")
     for row in net.unsupported:
-        click.echo(f"not supported: {row.error}")
+        click.echo(f"not supported: {printable(row.error)}")
 
 
 def _text(text: str) -> str:
-    """Text as it is: rich would read [..] as markup."""
+    """A name from a file: rich would read [..] as markup, and the terminal its control characters."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))
 
 
-def print_result(image: Path, result: Result, saved: Path) -> None:
-    """A picture's classes, and where its maps were drawn."""
-    click.echo(f"{image} -> {saved}")
-    click.echo(result.table())
+def print_result(result: Result, saved: Path | None) -> None:
+    """A picture's classes, their boxes where asked for, and where the maps were drawn."""
+    click.echo(result.source if saved is None else f"{result.source} -> {saved}")
+    for rank, line in enumerate(result.lines()):
+        boxes = () if result.rule is None else result.boxes[rank]
+        click.echo("  ".join([printable(line), *(f"[{_box(box)}]" for box in boxes)]))  # labels come from a file
+
+
+CSV_HEADER = "picture,rank,class,label,score,boxes"
+
+
+def csv_lines(result: Result) -> str:
+    """A line per class."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    found = result.as_dict()
+    for entry in found["classes"]:
+        boxes = ";".join(map(_box, entry.get("boxes", ())))
+        writer.writerow([found["picture"], entry["rank"], entry["class"], entry["label"], entry["score"], boxes])
+    return stream.getvalue()
+
+
+def _box(box: Sequence[int]) -> str:
+    return " ".join(map(str, box))

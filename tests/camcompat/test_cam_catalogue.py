@@ -38,4 +38,5 @@ def test_every_recipe_of_the_catalogue_can_be_carried_out(name: str) -> None:
     recipe = Preprocess.from_mapping(description(model)["preprocess"], input_shape=("N", 3, *model.input.crop))
     assert recipe.crop == model.input.crop
     if model.input.resize is None:
-        assert recipe.crop_box(320, 240) == (0, 0, 320, 240)
+        layout = recipe.layout(1, (240, 320))
+        assert layout.box(layout.crops[0], (240, 320)) == (0, 0, 320, 240)

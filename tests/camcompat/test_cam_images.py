@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.images import MIN_SIDE, read_image
+from camcompat.images import is_picture, read_image, source_name
 from prototxt.errors import CamcompatError
 
 
@@ -154,11 +154,24 @@ def test_too_many_pixels(monkeypatch: pytest.MonkeyPatch, noise: np.ndarray) -> 
         read_image(data)
 
 
-def test_too_small() -> None:
-    assert read_image(np.zeros((MIN_SIDE, MIN_SIDE), np.uint8)).size == (MIN_SIDE, MIN_SIDE)
-    for image in (np.zeros((1, 1), np.uint8), Image.new("RGB", (500, MIN_SIDE - 1))):
-        with pytest.raises(CamcompatError, match="expected at least 8 on each side"):
-            read_image(image)
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (20_000, 3)])
+def test_any_size_is_a_picture(size: tuple[int, int]) -> None:
+    assert read_image(np.zeros((size[1], size[0]), np.uint8)).size == size
+
+
+def test_one_picture_or_several(tmp_path: Path, noise: np.ndarray) -> None:
+    for one in ("a.png", tmp_path, noise, Image.new("RGB", (9, 9)), io.BytesIO(), None, 3):
+        assert is_picture(one)
+    for several in (["a.png"], ("a.png",), iter(["a.png"]), (name for name in ["a.png"])):
+        assert not is_picture(several)
+
+
+def test_the_source_is_known_where_it_can_be(tmp_path: Path, noise: np.ndarray) -> None:
+    path = tmp_path / "noise.png"
+    Image.fromarray(noise).save(path)
+    with path.open("rb") as file, Image.open(path) as image:
+        assert source_name(path) == source_name(str(path)) == source_name(file) == source_name(image) == str(path)
+    assert source_name(noise) == source_name(io.BytesIO()) == ""
 
 
 @pytest.mark.parametrize(

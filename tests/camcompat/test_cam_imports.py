@@ -45,7 +45,7 @@ def test_a_cam_runs_without_torch_onnx_and_protobuf(
         "model = camcompat.load(sys.argv[1])\n"
         "result = model(sys.argv[2], top=3)\n"
         "result.save(sys.argv[3])\n"
-        "print(len(result), result.heatmaps().shape)\n"
+        "print(len(result), result.maps.shape)\n"
         "assert not {'torch', 'onnx', 'google.protobuf', 'converters'} & set(sys.modules)\n"
     )
     done = python(code, cam_file(), tmp_path / "noise.png", tmp_path / "cam.png")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.render import colour_index, colourise, jet, overlay, save_image, sheet
+from camcompat.render import colour_index, colourise, draw_boxes, ember, jet, overlay, save_image, sheet
 from prototxt.errors import CamcompatError
 
 
@@ -20,6 +20,32 @@ def test_jet_of_few_colours() -> None:
     # MATLAB's documentation prints jet(4) and jet(8) so.
     assert jet(4).tolist() == [[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]]
     assert jet(8)[[0, 1, 7]].tolist() == [[0, 0, 1], [0, 0.5, 1], [0.5, 0, 0]]
+
+
+def lightness(rgb: np.ndarray) -> np.ndarray:
+    """CIE L* of sRGB 0..1, another measure than the one that the scale is made with."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    y = linear @ [0.2126, 0.7152, 0.0722]
+    return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y)
+
+
+def test_ember_only_gets_lighter_by_even_steps() -> None:
+    colours = ember()
+    steps = np.diff(lightness(colours))
+    assert colours.shape == (256, 3) and colours.min() > 0 and colours.max() < 1  # nothing was cut off at the gamut
+    assert steps.min() > 0.15 and steps.max() < 0.5
+    assert lightness(colours)[0] < 4 and lightness(colours)[-1] > 92
+    jets = np.diff(lightness(jet()))
+    assert jets.min() < -0.5  # which is why
+
+
+def test_boxes_are_drawn_in_the_pictures_pixels() -> None:
+    image = Image.new("RGB", (100, 60), "green")
+    drawn = np.asarray(draw_boxes(image, [(10, 20, 30, 15), (5, 5, -3, 4)], scale=(2.0, 1.0))).astype(int)
+    white = (drawn == 255).all(-1)
+    rows, columns = np.nonzero(white)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (20, 79, 20, 34)
+    assert not white[24:30, 24:76].any() and np.asarray(image).max() == 128
 
 
 def test_colour_index_is_map2jpgs(shared: Path) -> None:
@@ -37,25 +63,27 @@ def test_colour_index_of_odd_maps() -> None:
 
 
 def test_colourise_ends() -> None:
-    colours = colourise(np.array([[3.0, -1.0]]))
+    colours = colourise(np.array([[3.0, -1.0]]), "jet")
     assert colours.dtype == np.uint8 and colours.tolist() == [[[128, 0, 0], [0, 0, 131]]]
 
 
 def test_overlay_weighs() -> None:
     image, heatmap = Image.new("RGB", (2, 1), (100, 200, 40)), np.array([[0.0, 1.0]])
     assert np.asarray(overlay(image, heatmap, alpha=0)).tolist() == [[[100, 200, 40]] * 2]
-    assert np.asarray(overlay(image, heatmap, alpha=1)).tolist() == [[[0, 0, 131], [128, 0, 0]]]
-    half = np.asarray(overlay(image, heatmap)).astype(float)
+    assert np.asarray(overlay(image, heatmap, alpha=1, colours="jet")).tolist() == [[[0, 0, 131], [128, 0, 0]]]
+    half = np.asarray(overlay(image, heatmap, colours="jet")).astype(float)
     assert np.abs(half - [[[50, 100, 85.5], [114, 100, 20]]]).max() <= 1
 
 
 def test_overlay_resamples_a_small_map() -> None:
-    picture = np.asarray(overlay(Image.new("RGB", (40, 20)), np.array([[0.0, 1.0]]), alpha=1))
+    picture = np.asarray(overlay(Image.new("RGB", (40, 20)), np.array([[0.0, 1.0]]), alpha=1, colours="jet"))
     assert picture.shape == (20, 40, 3)
     assert picture[:, :8, 2].min() > 100 and picture[:, -8:, 0].min() > 100
 
 
 def test_overlay_refuses() -> None:
+    with pytest.raises(CamcompatError, match="colours are 'hot'; use 'ember' or 'jet'"):
+        colourise(np.zeros((2, 2)), "hot")
     with pytest.raises(CamcompatError, match="alpha is 2"):
         overlay(Image.new("RGB", (9, 9)), np.zeros((9, 9)), alpha=2)
     with pytest.raises(CamcompatError, match=r"map of shape \(1, 9, 9\)"):

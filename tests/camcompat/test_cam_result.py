@@ -1,103 +1,107 @@
-"""Results: maps land where the network saw the picture, pictures of them, the text."""
+"""Results: what they hold, say and save, and where boxes are drawn."""
 
 from __future__ import annotations
 
+import json
+import pickle
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.cam import Result, place
-from camcompat.preprocess import Box
+from camcompat.boxes import find_boxes
+from camcompat.cam import BoxRule, Result
+from camcompat.pipelines import make_pipeline
+from camcompat.preprocess import Preprocess
+from camcompat.tables import CSV_HEADER, csv_lines
 from prototxt.errors import CamcompatError
 
-BOX = (20.0, 10.0, 180.0, 110.0)
 
-
-def result(maps: np.ndarray, *, size: tuple[int, int] = (200, 120), box: Box | None = BOX) -> Result:
+def result(maps: np.ndarray, *, size: tuple[int, int] = (200, 120), boxes: Any = None, source: str = "") -> Result:
+    """A plain result of one crop that covers the whole picture."""
+    recipe = Preprocess.from_mapping({"resize": None}, input_shape=(1, 3, 96, 96))
     count = len(maps)
     scores = np.array([0.98, 0.25, 0.01], np.float32)[:count]
-    labels = tuple(["cup", "soup bowl", "alp"][:count])
-    return Result(Image.new("RGB", size, "grey"), np.arange(count), scores, maps.astype(np.float32), labels, box)
+    labels = tuple(["cup", "soup, bowl", "<alp>"][:count])
+    image = Image.new("RGB", size, "grey")
+    stack = maps.astype(np.float32)[:, np.newaxis]
+    way = make_pipeline("plain", recipe)
+    return Result(image, np.arange(count) + 5, scores, labels, stack, way, source, BoxRule.of(boxes))
 
 
-@pytest.mark.parametrize("size", [(120, 200), (240, 400), (60, 100)])
-def test_place_puts_cell_centres_where_the_crop_was(size: tuple[int, int]) -> None:
-    """Bicubic reproduces a ramp exactly: the value at x is the (fractional) cell at x, whatever the size asked for."""
-    down, across = np.meshgrid(np.arange(10.0), np.arange(16.0), indexing="ij")
-    placed = place((100 * down + across).astype(np.float32), BOX, (200, 120), size)
-    x = (np.arange(size[1]) + 0.5) * 200 / size[1]
-    y = (np.arange(size[0]) + 0.5) * 120 / size[0]
-    cells_x, cells_y = (x - 20) / 160 * 16 - 0.5, (y - 10) / 100 * 10 - 0.5
-    inside = np.ix_((cells_y > 2) & (cells_y < 7), (cells_x > 2) & (cells_x < 13))
-    expected = 100 * cells_y[:, np.newaxis] + cells_x
-    assert placed.dtype == np.float32 and placed.shape == size
-    assert np.abs(placed - expected)[inside].max() < 1e-3
+def blob(rows: slice, columns: slice) -> np.ndarray:
+    heat = np.zeros((12, 20))
+    heat[rows, columns] = 1
+    return heat
 
 
-def test_place_continues_the_edge_outside_of_the_crop() -> None:
-    placed = place(np.array([[1, 5], [2, 7]], np.float32), (80.0, 40.0, 120.0, 80.0), (200, 120), (120, 200))
-    assert placed[0, 0] == 1 and placed[0, -1] == 5 and placed[-1, 0] == 2 and placed[-1, -1] == 7
+def test_text() -> None:
+    three = result(np.zeros((3, 2, 2)))
+    assert three.table() == str(three) == "0.98 cup\n0.25 soup, bowl\n0.01 <alp>"
+    assert repr(three) == "<Result of 200x120: 0.98 cup, 0.25 soup, bowl, 0.01 <alp>>"
+    assert len(three) == 3
 
 
-def test_place_merges_to_matlabs_ten_crops(shared: Path) -> None:
-    """The published demo's merged maps, from ten placed maps each (bicubic, indices clamped at the border)."""
-    expected = np.load(shared / "cam" / "expected" / "demo_img1.npz")
-    offsets = [(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)]
-    for category in range(5):
-        canvas = np.zeros((256, 256), np.float32)
-        for crop in range(10):
-            cam = expected["cam_lowres"][:, :, category, crop].T
-            large = place(cam, (0.0, 0.0, 224.0, 224.0), (224, 224), (224, 224))
-            x, y = offsets[crop % 5]
-            canvas[y : y + 224, x : x + 224] += np.abs(large if crop < 5 else large[:, ::-1])
-        merged = expected["merged_matlab_clamp"][..., category]
-        assert np.abs(3 * canvas - merged).max() < 1e-5 * merged.max()
+def test_arrays_are_made_once() -> None:
+    maps = np.random.default_rng(0).normal(size=(3, 10, 16)).astype(np.float32)
+    three = result(maps)
+    assert np.array_equal(three.cams, maps) and three.cams.shape == (3, 10, 16)
+    assert three.maps is three.maps and three.maps.shape == (3, 120, 200) and three.maps.dtype == np.float32
+    assert np.array_equal(three.maps[2], three.heatmap(2)) and np.array_equal(three.maps[2], three.heatmap(-1))
+    assert three.heatmap(1, (30, 50)).shape == (30, 50)
+    for arguments, message in (
+        ((3,), "rank 3 of 3 classes; ask for a larger top"),
+        ((0, (0, 5)), r"size is \(0, 5\)"),
+        ((0, (5,)), r"size is \(5,\)"),
+    ):
+        with pytest.raises(CamcompatError, match=message):
+            three.heatmap(*arguments)
 
 
-def test_heatmaps_are_normalised_per_map() -> None:
-    maps = np.random.default_rng(1).normal(0, 50, (3, 10, 16)) * [[[1]], [[1000]], [[-1e-3]]]
-    heatmaps = result(maps).heatmaps()
-    assert heatmaps.shape == (3, 120, 200) and heatmaps.dtype == np.float32
-    assert heatmaps.min((1, 2)).tolist() == [0, 0, 0] and heatmaps.max((1, 2)).tolist() == [1, 1, 1]
+def test_boxes_are_found_before_the_minimum_is_subtracted() -> None:
+    """20 % of the maximum, from zero: a background of 0.1 stays outside, though a deep negative corner is there."""
+    heat = np.full((12, 20), 0.1)
+    heat[3:9, 5:15], heat[0, 0] = 1, -5
+    one = result(heat[np.newaxis])
+    ((box,),) = one.boxes
+    assert abs(box.x - 50) <= 8 and abs(box.y - 30) <= 8 and abs(box.width - 100) <= 16 and abs(box.height - 60) <= 16
+    (worse,) = find_boxes(one.maps[0], "paper")
+    assert (worse.width, worse.height) == (200, 120)
 
 
-def test_heatmaps_of_constant_or_broken_maps_are_zero() -> None:
-    maps = np.stack([np.full((4, 4), -3.0), np.full((4, 4), np.nan)])
-    assert not result(maps).heatmaps().any()
-
-
-def test_heatmaps_size_and_outside() -> None:
-    one = result(np.ones((1, 10, 16)) * np.arange(16))
-    extended, cut = one.heatmaps(), one.heatmaps(outside="zero")
-    assert extended[0, 60, 199] > 0.99 and extended[0, 60, 0] < 0.01  # a bicubic ramp overshoots a little
-    assert not cut[0, :, :20].any() and not cut[0, :, 180:].any() and not cut[0, :10].any() and not cut[0, 110:].any()
-    assert np.array_equal(cut[0, 10:110, 20:180], extended[0, 10:110, 20:180])
-    assert one.heatmaps((30, 50)).shape == (1, 30, 50)
-    with pytest.raises(CamcompatError, match="outside is 'edge'"):
-        one.heatmaps(outside="edge")
-    with pytest.raises(CamcompatError, match=r"size is \(0, 5\)"):
-        one.heatmaps((0, 5))
-
-
-def test_maps_without_a_crop_box_cover_the_picture() -> None:
-    maps = np.zeros((1, 10, 20))
-    maps[0, 2, 15] = 1  # its cell: x 150..160 of 200, y 24..36 of 120
-    y, x = np.unravel_index(result(maps, box=None).heatmaps()[0].argmax(), (120, 200))
-    assert 24 <= y < 36 and 150 <= x < 160
+@pytest.mark.parametrize("boxes", ["dt-box", ("dt-box", {"thresholds": (20, 100, 110)}), {"rule": "dt-box"}])
+def test_boxes_of_each_class(boxes: Any) -> None:
+    two = result(np.stack([blob(slice(2, 8), slice(3, 9)), blob(slice(5, 11), slice(12, 18))]), boxes=boxes)
+    assert len(two.boxes) == 2
+    for found, (x, y) in zip(two.boxes, [(30, 20), (120, 50)], strict=True):
+        assert abs(found[0].x - x) <= 10 and abs(found[0].y - y) <= 10
 
 
 def test_overlay_is_hot_where_the_map_is() -> None:
-    maps = np.zeros((1, 10, 16))
-    maps[0, 5, 8] = 1  # centre: x = 20 + 8.5 * 10, y = 10 + 5.5 * 10
-    picture = np.asarray(result(maps).overlay(alpha=1))
+    two = result(np.stack([blob(slice(5, 6), slice(8, 9)), np.zeros((12, 20))]))
+    picture = np.asarray(two.overlay(alpha=1)).astype(int)
     assert picture.shape == (120, 200, 3)
-    assert picture[65, 105, 0] > 120 and picture[65, 105, 2] == 0
-    assert picture[5, 5].tolist() == [0, 0, picture[5, 5, 2]]
-    assert result(maps).overlay(0, size=(60, 100)).size == (100, 60)
-    with pytest.raises(CamcompatError, match="rank 1 of 1 classes; ask for a larger top"):
-        result(maps).overlay(1)
+    assert picture[55, 85].sum() > 500 and picture[5, 5].sum() < 120
+    assert two.overlay(0, size=(60, 100)).size == (100, 60)
+    half = np.asarray(two.overlay(1)).astype(int)  # a map of zeros: the darkest colour everywhere
+    assert np.abs(half - (128 + np.asarray(two.overlay(1, alpha=1)).astype(int)) / 2).max() <= 1
+    for arguments, message in (({"rank": 2}, "rank 2 of 2"), ({"alpha": 2}, "alpha is 2"), ({"alpha": -1}, "alpha")):
+        with pytest.raises(CamcompatError, match=message):
+            two.overlay(**arguments)
+
+
+def test_boxes_are_drawn_where_they_were_asked_for() -> None:
+    heat = blob(slice(3, 9), slice(5, 15))[np.newaxis]
+    without, drawn = (np.asarray(result(heat, boxes=boxes).overlay(size=(240, 400))) for boxes in (None, "paper"))
+    ((box,),) = result(heat).boxes
+    changed = (without != drawn).any(-1)
+    rows, columns = np.nonzero(changed)
+    assert abs(columns.min() - 2 * box.x) <= 3 and abs(columns.max() - 2 * (box.x + box.width)) <= 3
+    assert abs(rows.min() - 2 * box.y) <= 3 and abs(rows.max() - 2 * (box.y + box.height)) <= 3
+    assert not changed[110:130, 180:220].any()
 
 
 def test_save_shows_the_picture_and_every_map(tmp_path: Path) -> None:
@@ -108,17 +112,49 @@ def test_save_shows_the_picture_and_every_map(tmp_path: Path) -> None:
         assert row.width > 4 * 320 and 192 < row.height < 350
         assert row.getpixel((30, 30)) == (128, 128, 128)
         assert grid.width < row.width and grid.height > 2 * 60
-    with pytest.raises(CamcompatError, match="panel is 5"):
-        result(maps).save(tmp_path / "x.png", panel=5)
+    for style, message in (({"panel": 5}, "panel is 5"), ({"columns": 0}, "columns 0"), ({"panel": 0}, "panel is 0")):
+        with pytest.raises(CamcompatError, match=message):
+            result(maps).save(tmp_path / "x.png", **style)
+    assert not (tmp_path / "x.png").exists()
 
 
-@pytest.mark.parametrize("size", [(8, 3000), (3000, 8), (8, 8)])
-def test_save_any_shape(tmp_path: Path, size: tuple[int, int]) -> None:
-    result(np.eye(4)[np.newaxis], size=size, box=None).save(tmp_path / "a.png")
+def test_json_and_csv() -> None:
+    plain = result(np.zeros((2, 2, 2)), source="a/cup.jpg")
+    assert json.loads(plain.to_json()) == plain.as_dict()
+    assert plain.as_dict() == {
+        "picture": "a/cup.jpg",
+        "width": 200,
+        "height": 120,
+        "pipeline": "plain",
+        "crops": 1,
+        "boxes": None,
+        "classes": [
+            {"rank": 1, "class": 5, "label": "cup", "score": 0.98},
+            {"rank": 2, "class": 6, "label": "soup, bowl", "score": 0.25},
+        ],
+    }
+    boxed = result(np.stack([blob(slice(2, 8), slice(3, 9)), -np.ones((12, 20))]), boxes="paper", source="cup.jpg")
+    found = json.loads(boxed.to_json(indent=1))
+    box = boxed.boxes[0][0]
+    assert found["boxes"] == "paper" and "\n" in boxed.to_json(indent=1)
+    assert found["classes"][0]["boxes"] == [[box.x, box.y, box.width, box.height]] and not found["classes"][1]["boxes"]
+    lines = csv_lines(boxed).splitlines()
+    assert len(CSV_HEADER.split(",")) == 6
+    assert lines == [
+        f"cup.jpg,1,5,cup,0.98,{box.x} {box.y} {box.width} {box.height}",
+        'cup.jpg,2,6,"soup, bowl",0.25,',
+    ]
 
 
-def test_text() -> None:
-    three = result(np.zeros((3, 2, 2)))
-    assert three.table() == str(three) == "0.98 cup\n0.25 soup bowl\n0.01 alp"
-    assert repr(three) == "<Result of 200x120: 0.98 cup, 0.25 soup bowl, 0.01 alp>"
-    assert len(three) == 3
+def test_notebooks_show_the_figure() -> None:
+    three = result(np.random.default_rng(0).normal(size=(3, 4, 4)))
+    with Image.open(BytesIO(three._repr_png_())) as picture:
+        assert picture.size == three.figure().size
+    html = three._repr_html_()
+    assert "soup, bowl" in html and "&lt;alp&gt;" in html and "<alp>" not in html and "data:image/png;base64," in html
+
+
+def test_results_can_be_sent_to_another_process() -> None:
+    three = result(np.random.default_rng(0).normal(size=(3, 4, 4)), boxes="paper")
+    again = pickle.loads(pickle.dumps(three))
+    assert again.to_json() == three.to_json() and np.array_equal(again.maps, three.maps)

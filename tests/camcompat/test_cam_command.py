@@ -1,0 +1,96 @@
+"""`camcompat cam`: what its options print and write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import numpy as np
+import pytest
+from PIL import Image
+
+from camcompat.cli import main
+from camcompat.model import load
+
+LABELS = ["circle", "square", "star", "ring", "cross", "heart", "arrow, bow"]
+Run = Callable[..., click.testing.Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cam_file: Callable[..., Path], noise: np.ndarray) -> Run:
+    """Runs `camcompat cam` in a folder with net.onnx, a.png and b.png."""
+    monkeypatch.chdir(tmp_path)
+    cam_file(metadata={"labels": LABELS, "preprocess": {"resize": [112, 112]}})
+    Image.fromarray(noise).save("a.png")
+    Image.fromarray(noise[::-1]).save("b.png")
+    return lambda *words: click.testing.CliRunner().invoke(main, ["cam", "net.onnx", *map(str, words)])
+
+
+def test_pictures_and_text(run: Run) -> None:
+    done = run("a.png", "b.png", "--top", 2, "--out", "maps")
+    assert done.exit_code == 0, done.output
+    assert sorted(os.listdir("maps")) == ["a-cam.png", "b-cam.png"]
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6 and lines[0] == "a.png -> maps/a-cam.png" and lines[3] == "b.png -> maps/b-cam.png"
+
+
+@pytest.mark.parametrize("options", [{}, {"pipeline": "matlab"}, {"crops": 10}, {"pipeline": "matlab", "crops": 1}])
+def test_json_is_the_results_own(run: Run, options: dict[str, object]) -> None:
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    done = run("a.png", "b.png", "--json", "--no-pictures", "--boxes", "dt-box", *words)
+    assert done.exit_code == 0, done.output
+    expected = load("net.onnx")(["a.png", "b.png"], boxes="dt-box", **options)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [entry["picture"] for entry in found] == ["a.png", "b.png"]
+    for entry, result in zip(found, expected, strict=True):
+        assert entry == result.as_dict()
+    assert sorted(os.listdir()) == ["a.png", "b.png", "net.onnx"]
+
+
+def test_csv_can_be_read_back(run: Run) -> None:
+    done = run("a.png", "b.png", "--csv", "--no-pictures", "--boxes", "paper", "--class", 6, "--class", "ring")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["picture"], row["rank"], row["label"]) for row in rows] == [
+        ("a.png", "1", "arrow, bow"),
+        ("a.png", "2", "ring"),
+        ("b.png", "1", "arrow, bow"),
+        ("b.png", "2", "ring"),
+    ]
+    results = load("net.onnx")(["a.png", "b.png"], classes=[6, 3], boxes="paper")
+    for row, boxes in zip(rows, [boxes for result in results for boxes in result.boxes], strict=True):
+        assert row["boxes"] == ";".join(" ".join(map(str, box)) for box in boxes)
+
+
+def test_matlab_writes_the_result_picture(run: Run) -> None:
+    assert run("a.png", "--pipeline", "matlab", "--border", "clamp", "--out", "result.png").exit_code == 0
+    expected = load("net.onnx")("a.png", pipeline="matlab", border="clamp").figure()
+    with Image.open("result.png") as picture:
+        assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--json", "--csv"], 2, "choose --json or --csv"),
+        (["--crops", "5"], 2, "'5' is not one of '1', '10'"),
+        (["--border", "clamp"], 1, "only pipeline='matlab' has a border rule"),
+        (["--top", "0"], 1, "top is 0"),
+        (["--class", "rink"], 1, "did you mean 'ring'"),
+    ],
+)
+def test_refuses(run: Run, words: list[str], status: int, message: str) -> None:
+    done = run("a.png", *words)
+    assert done.exit_code == status and message in done.stderr
+    assert sorted(os.listdir()) == ["a.png", "b.png", "net.onnx"]
+
+
+def test_a_bad_picture_comes_after_the_good_ones_before_it(run: Run) -> None:
+    Path("bad.png").write_bytes(b"<html>")
+    done = run("a.png", "bad.png", "b.png")
+    assert done.exit_code == 1 and "bad.png: is no picture" in done.stderr
+    assert Path("a-cam.png").is_file() and not Path("b-cam.png").exists()
