@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from camcompat.labels import read_labels
+from camcompat.preprocess import encode_mean
 
 if TYPE_CHECKING:
     from weights.catalog import Model
@@ -16,10 +17,11 @@ def description(model: Model) -> dict[str, Any]:
     """Return the entries "preprocess", "labels" (where known) and "source" of a CAM file's metadata.
 
     Args:
-        model: an entry of the catalogue; its labels file is read where it is present.
+        model: an entry of the catalogue; its labels and its mean image are read where they are present, else the mean
+            is the catalogue's, one value per channel.
 
     Raises:
-        CamcompatError: the labels file is damaged.
+        CamcompatError: the labels file or the mean file is damaged.
 
     >>> from weights.catalog import find
     >>> description(find("shapes-cam"))["preprocess"]["crop"]
@@ -37,6 +39,11 @@ def description(model: Model) -> dict[str, Any]:
         },
         "source": {"name": model.name, "title": model.title, "address": model.source, "licence": model.licence},
     }
+    if "mean" in model.kinds and model.path("mean").is_file():  # the whole image, as the release subtracts it
+        from weights import read_mean
+
+        image = read_mean(model.path("mean"))
+        found["preprocess"]["mean"] = encode_mean(image if taken.color == "BGR" else image[::-1])
     if model.labels:
         found["labels"] = list(model.labels)
     elif "labels" in model.kinds and model.path("labels").is_file():

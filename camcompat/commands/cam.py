@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import glob
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prototxt.errors import CamcompatError
+
+if TYPE_CHECKING:
+    from camcompat.cam import Result
+    from camcompat.model import Model
 
 
 @click.command("cam")
@@ -23,37 +29,93 @@ from prototxt.errors import CamcompatError
               help="Find boxes: the largest part above 20 % of the maximum, or the release's program.")  # fmt: skip
 @click.option("--border", type=click.Choice(["mirror", "clamp"]),
               help="Beyond the edge, for matlab's resampling: MATLAB today, or of old.  [mirror]")  # fmt: skip
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Picture, or folder for pictures [IMAGE-cam.png].")
-@click.option("--no-pictures", is_flag=True, help="Print only; draw nothing.")
+@click.option("-o", "--out", type=click.Path(path_type=Path),
+              help="Picture, or folder for pictures.  [IMAGE-cam.png; of folders: MODEL-cam/]")  # fmt: skip
+@click.option("--no-pictures", is_flag=True, help="Draw nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line per picture.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line per class; boxes are `x y width height;…`.")
+@click.option("--workers", default=1, show_default=True, help="Of a folder: sessions side by side.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Of a folder: this machine, or a Ray cluster.")  # fmt: skip
+@click.option("--maps", is_flag=True, help="Of a folder: write the maps as arrays too (NAME-maps.npz).")
+@click.option("--force", is_flag=True, help="Of a folder: begin anew instead of going on.")
+@click.option("--keep-going", is_flag=True, help="Exit with 0 even if a picture cannot be mapped.")
 def command(
-    model: str,
-    images: Sequence[Path],
-    classes: Sequence[str],
-    crops: str | None,
-    out: Path | None,
-    no_pictures: bool,
-    as_json: bool,
-    as_csv: bool,
-    **options: Any,
+    model: str, images: Sequence[Path], classes: Sequence[str], crops: str | None, keep_going: bool, **options: Any
 ) -> None:
     """Map pictures: scores, overlays, boxes.
 
     MODEL is a name of the catalogue or a converted .onnx file.
+
+    IMAGES are files, printed one by one; or folders and 'patterns/**/*.jpg', whose results go into one folder
+    with a list of all of them. Such a job goes on where it stopped, if it is run again. A picture that cannot be
+    mapped is reported and does not stop the others; the exit status is then 1.
     """
+    if options["as_json"] and options["as_csv"]:
+        raise click.UsageError("choose --json or --csv")
+    call = {key: options.pop(key) for key in ("top", "pipeline", "boxes", "border")}
+    call["classes"] = [int(entry) if entry.isdigit() else entry for entry in classes] or None
+    call["crops"] = int(crops) if crops in ("1", "10") else crops
+    job = {key: options.pop(key) for key in ("workers", "engine", "maps", "force")}
+    several = any(image.is_dir() or (glob.has_magic(str(image)) and not image.exists()) for image in images)
+    if several or job != {"workers": 1, "engine": "local", "maps": False, "force": False}:
+        failed = _many(model, images, {**job, **call}, **options)
+    else:
+        failed = _each(model, images, call, **options)
+    if failed and not keep_going:
+        sys.exit(1)
+
+
+def _many(
+    model: str,
+    images: Sequence[Path],
+    options: dict[str, Any],
+    *,
+    out: Path | None,
+    no_pictures: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
+    """Folders and patterns: a job; how many pictures failed."""
+    from camcompat.jobs.run import map_pictures
+
+    folder = out or Path(f"{Path(model).stem}-cam")
+    done = map_pictures(model, images, folder, draw=not no_pictures, progress=True, **options)
+    if as_json:
+        click.echo(done.results.read_text(encoding="utf-8").partition("\n")[2], nl=False)
+    elif as_csv:
+        click.echo(done.results.with_suffix(".csv").read_text(encoding="utf-8"), nl=False)
+    else:
+        before = f", {done.before} were mapped before" if done.before else ""
+        bad = f", {len(done.bad)} could not be" if done.bad else ""
+        click.echo(f"{done.mapped} pictures are mapped{before}{bad}: {done.results}")
+    return len(done.bad)
+
+
+def _each(
+    model: str,
+    images: Sequence[Path],
+    options: dict[str, Any],
+    *,
+    out: Path | None,
+    no_pictures: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
+    """Files: one by one; how many failed."""
     import camcompat
     from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
-    if as_json and as_csv:
-        raise click.UsageError("choose --json or --csv")
     network = camcompat.load(model)
-    wanted = [int(entry) if entry.isdigit() else entry for entry in classes] or None
-    results = network.stream(images, classes=wanted, crops=int(crops) if crops in ("1", "10") else crops, **options)
+    network.stream([], **options)  # a wrong option is said once, before any picture
     targets = [None] * len(images) if no_pictures else _targets(images, out)
     if as_csv:
         click.echo(CSV_HEADER)
-    for result, target in zip(results, targets, strict=True):
+    failed = 0
+    for result, target in zip(_results(network, images, options), targets, strict=True):
+        if result is None:
+            failed += 1
+            continue
         if target is not None:
             result.save(target)
         if as_json:
@@ -62,6 +124,18 @@ def command(
             click.echo(csv_lines(result), nl=False)
         else:
             print_result(result, target)
+    return failed
+
+
+def _results(network: Model, images: Sequence[Path], options: dict[str, Any]) -> Iterator[Result | None]:
+    for image in images:
+        try:
+            yield network(image, **options)
+        except CamcompatError as error:
+            if len(images) == 1:
+                raise
+            click.echo(f"camcompat: {error}", err=True)
+            yield None
 
 
 def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prototxt.errors import CamcompatError
+from prototxt.errors import CamcompatError, printable
 from weights.verify_file import digests_of
 
 from .engines import ENGINES
@@ -125,6 +125,8 @@ def _bar(total: int, done: int, wanted: bool) -> Iterator[Callable[[Sequence[Rec
             bar.advance(row, len(records))
             for record in records:
                 if record.error:
-                    console.print(f"camcompat: {record.error}", markup=False, highlight=False, soft_wrap=True)
+                    console.print(
+                        f"camcompat: {printable(record.error)}", markup=False, highlight=False, soft_wrap=True
+                    )
 
         yield advance

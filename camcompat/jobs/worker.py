@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -43,7 +43,8 @@ class Task:
 
     def described(self) -> dict[str, Any]:
         """What decides about the results: two runs of one description give the same."""
-        return {key: value for key, value in asdict(self).items() if key not in ("model", "threads")}
+        given = {key: value for key, value in self.options.items() if value is not None}
+        return {"draw": self.draw, "maps": self.maps, **given}
 
 
 @dataclass

@@ -89,8 +89,28 @@ def test_refuses(run: Run, words: list[str], status: int, message: str) -> None:
     assert sorted(os.listdir()) == ["a.png", "b.png", "net.onnx"]
 
 
-def test_a_bad_picture_comes_after_the_good_ones_before_it(run: Run) -> None:
+def test_a_bad_picture_is_reported_and_does_not_stop_the_others(run: Run) -> None:
     Path("bad.png").write_bytes(b"<html>")
     done = run("a.png", "bad.png", "b.png")
     assert done.exit_code == 1 and "bad.png: is no picture" in done.stderr
-    assert Path("a-cam.png").is_file() and not Path("b-cam.png").exists()
+    assert Path("a-cam.png").is_file() and Path("b-cam.png").is_file()
+    assert run("a.png", "bad.png", "--keep-going").exit_code == 0
+    alone = run("bad.png")
+    assert alone.exit_code == 1 and alone.stdout == "" and "bad.png: is no picture" in alone.stderr
+
+
+def test_a_folder_is_a_job_that_goes_on_where_it_stopped(run: Run) -> None:
+    Path("photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Path(name).rename(Path("photos") / name)
+    done = run("photos", "--top", "1")
+    assert done.exit_code == 0, done.stderr
+    (folder,) = Path().glob("*-cam")
+    assert done.stdout == f"2 pictures are mapped: {folder}/results.jsonl\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["a-cam.png", "b-cam.png", "results.csv", "results.jsonl"]
+    (Path("photos") / "bad.png").write_bytes(b"<html>")
+    again = run("photos/*.png", "--top", "1", "--out", str(folder), "--csv")
+    assert again.exit_code == 1 and len(again.stdout.splitlines()) == 4
+    assert "bad.png: is no picture" in again.stderr
+    refused = run("photos", "--top", "2")
+    assert refused.exit_code == 1 and "top was 1, now 2" in refused.stderr

@@ -96,7 +96,7 @@ def test_selections_may_differ_only_if_all_before_them_agrees(monkeypatch: pytes
     other = {"out": proof.expected["out"].astype(np.float32)[:, :, :-1]}
     for backend in ("onnxruntime", "torch"):
         assert np.isinf(proof._difference(backend, other))
-        assert "up to its selections" in proof._words(backend, float("inf"))
+        assert "up to its selections" in proof._words(backend, "1.0", float("inf"))
     right = proof._again
     monkeypatch.setattr(proof, "_again", lambda *args: {name: x * 1.01 for name, x in right(*args).items()})
     with pytest.raises(ConversionError, match="torch and numpy disagree"):
