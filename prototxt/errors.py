@@ -5,7 +5,15 @@ They live in the leftmost package so that all others may raise them; nothing her
 
 from __future__ import annotations
 
-__all__ = ["CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"]
+__all__ = [
+    "CamcompatError",
+    "ConversionError",
+    "DownloadError",
+    "PrototxtError",
+    "WeightsError",
+    "escaped",
+    "printable",
+]
 
 
 class CamcompatError(Exception):
@@ -23,7 +31,29 @@ class CamcompatError(Exception):
     def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
         self.message, self.where, self.remedy = message, where, remedy
         text = f"{where}: {message}" if where else message
-        super().__init__(" ".join(f"{text}; {remedy}".split()) if remedy else " ".join(text.split()))
+        super().__init__(printable(f"{text}; {remedy}" if remedy else text))
+
+
+_LONGEST = 2000  # characters of an error; names in files may have a million
+
+
+def printable(text: str) -> str:
+    """A text as one line that a terminal can show: blanks collapsed, its middle left out where it is too long.
+
+    Names come from files: an escape sequence in one could rewrite what the terminal shows.
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """A text whose control characters, line ends among them, stand as escapes.
+
+    >>> print(escaped("a" + chr(27) + "[2J"))
+    a\\x1b[2J
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class PrototxtError(CamcompatError):

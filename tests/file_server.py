@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import re
 import sys
 import threading
@@ -51,6 +52,7 @@ class FileServer(ThreadingHTTPServer):
     Attributes:
         answers: path → answers, in order.
         asked: (path, Range, If-Range) of every request.
+        asked_to_stop: that the test is over; answers that wait should end.
     """
 
     daemon_threads = True
@@ -59,6 +61,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Request)
         self.answers: dict[str, list[Answer]] = {}
         self.asked: list[tuple[str, str, str]] = []
+        self.asked_to_stop = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is part of the tests; anything else is printed, as usual."""
@@ -80,6 +83,7 @@ def running() -> Iterator[FileServer]:
         try:
             yield server
         finally:
+            server.asked_to_stop = True
             server.shutdown()
             thread.join()
 
@@ -151,5 +155,60 @@ def slow(data: bytes, seconds: float) -> Answer:
     def answer(request: Request) -> None:
         time.sleep(seconds)
         plain(data)(request)
+
+    return answer
+
+
+def drips(data: bytes, pause: float) -> Answer:
+    """One byte at a time, for ever: what no read timeout notices."""
+
+    def answer(request: Request) -> None:
+        request.head(200, len(data), ETag='"1"')
+        for byte in data:
+            request.wfile.write(bytes([byte]))
+            request.wfile.flush()
+            time.sleep(pause)
+
+    return answer
+
+
+def compressed(data: bytes, *, keep: float = 1.0, name: str = "gzip", etag: str = '"1-gzip"') -> Answer:
+    """The file as gzip although the client asked for none; ``keep``: the share of the compressed bytes that arrives."""
+
+    def answer(request: Request) -> None:
+        packed = gzip.compress(data)
+        part = packed[: int(len(packed) * keep)]
+        request.head(200, None, Content_Encoding=name, ETag=etag)
+        request.wfile.write(part)
+
+    return answer
+
+
+def chunked(data: bytes, *, whole: bool = True) -> Answer:
+    """The file in HTTP chunks of 50,000 bytes; ``whole`` False: the connection ends in the middle of the second."""
+
+    def answer(request: Request) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for start in range(0, len(data), 50_000):
+            piece = data[start : start + 50_000]
+            request.wfile.write(f"{len(piece):x}\r\n".encode() + (piece if whole or not start else piece[:10]))
+            if not whole and start:
+                request.close_connection = True
+                return
+            request.wfile.write(b"\r\n")
+        request.wfile.write(b"0\r\n\r\n")
+
+    return answer
+
+
+def partial(data: bytes, content_range: str | None, **headers: str) -> Answer:
+    """206 with these bytes under that Content-Range, whether it fits or not; the whole of DATA without a Range."""
+
+    def answer(request: Request) -> None:
+        named = {} if content_range is None else {"Content_Range": content_range}
+        request.head(206, len(data), **named, **headers)
+        request.wfile.write(data)
 
     return answer

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from prototxt.limits import get_limits
 from weights.wire import FIXED32, FIXED64, LEN, VARINT, Field, WireError, fields, read_field, read_varint, run
 
 __all__ = ["read_blob"]
 
 _SHAPE, _DATA, _DOUBLE_DATA, _RAW_TYPE, _RAW = 7, 5, 8, 10, 12
 _FLOATS = {5: "data", 6: "diff", 8: "double_data", 9: "double_diff"}
+_MANY = 1024  # bytes of dims that are counted before they are read
+_PIECES = 4096  # runs of numbers in one blob; every writer makes one
 _RAW_DTYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # enum Type: DOUBLE, FLOAT, FLOAT16 (3 INT and 4 UINT hold no weights)
 
 
@@ -57,11 +60,21 @@ def _dims(data: memoryview, start: int, end: int) -> list[int]:
         if found.wire == VARINT:
             dims.append(_signed(found.value))
         elif found.wire == LEN:
+            if found.end - found.start > _MANY:  # a megabyte may hold a million of them
+                ends = np.frombuffer(data, np.uint8, found.end - found.start, found.start) < 0x80
+                _check_axes(len(dims) + int(np.count_nonzero(ends)), start)
             position = found.start
             while position < found.end:
                 value, position = read_varint(data, position, found.end)
                 dims.append(_signed(value))
+        _check_axes(len(dims), start)
     return dims
+
+
+def _check_axes(count: int, start: int) -> None:
+    most = get_limits().axes
+    if count > most:
+        raise WireError(f"a shape of {count:,} dims is impossible, Caffe has at most {most}", start)
 
 
 def _numbers(data: memoryview, found: Field, end: int) -> tuple[np.ndarray | None, int]:
@@ -86,10 +99,13 @@ def _collect(data: memoryview, start: int, end: int) -> _Parts:
                 parts.data.append(numbers)
             elif numbers is not None and found.number == _DOUBLE_DATA:
                 parts.double_data.append(numbers)
+            if len(parts.data) + len(parts.double_data) > _PIECES:
+                raise WireError(f"its numbers lie in more than {_PIECES:,} pieces", start)
         elif found.number <= 4 and found.wire == VARINT:
             parts.legacy[found.number] = _signed(found.value)
         elif found.number == _SHAPE and found.wire == LEN:
             parts.shape += _dims(data, found.start, found.end)
+            _check_axes(len(parts.shape), start)
         elif found.number == _RAW_TYPE and found.wire == VARINT:
             parts.raw_type = found.value
         elif found.number == _RAW and found.wire == LEN:
@@ -122,8 +138,6 @@ def read_blob(data: memoryview, start: int, end: int) -> np.ndarray:
     """
     parts = _collect(data, start, end)
     dims, flat = parts.dims(), _flat(parts, start)
-    if len(dims) > 32:  # kMaxBlobAxes
-        raise WireError(f"a shape of {len(dims):,} dims is impossible, Caffe has at most 32", start)
     if any(dim < 0 for dim in dims):
         raise WireError(f"the shape {dims} is impossible", start)
     if math.prod(dims) != flat.size:

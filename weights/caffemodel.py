@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.limits import get_limits, raise_hint
 from weights.blob import read_blob
 from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
 from weights.wire import LEN, VARINT, Strip, WireError, fields, strip
@@ -136,11 +137,11 @@ class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
         from prototxt.schema import message_class
 
         message: Message = message_class("NetParameter")()
-        with memoryview(self._data) as data:
-            small = strip(data, 0, len(data), _STRIP)
         try:
+            with memoryview(self._data) as data:
+                small = strip(data, 0, len(data), _STRIP)
             message.ParseFromString(small)
-        except DecodeError as error:
+        except (DecodeError, WireError) as error:
             remedy = "download the file again, or give the prototxt"
             raise WeightsError(f"the net inside is damaged ({error})", where=self.source, remedy=remedy) from error
         return message
@@ -171,6 +172,7 @@ def _string(data: memoryview, start: int, end: int) -> str:
 def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
     """The layer message in ``data[start:end]``; a V1 message that holds a V0 layer is a V0 layer."""
     numbers, layer = _NUMBERS[version], Stored(version=version)
+    most = get_limits().blobs_per_layer
     inner: Stored | None = None
     try:
         for found in fields(data, start, end):
@@ -182,6 +184,8 @@ def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
                 layer.type = V1_TYPES.get(found.value, f"V1LayerParameter.LayerType {found.value}")
             elif found.number == numbers.blobs and found.wire == LEN:
                 layer.blobs.append(read_blob(data, found.start, found.end))
+                if len(layer.blobs) > most:
+                    raise WireError(f"it has more than {most:,} blobs; {raise_hint('blobs_per_layer')}", start)
             elif found.number == 1 and found.wire == LEN and version == "V1":
                 inner = _layer(data, found.start, found.end, "V0")
     except WireError as error:
@@ -200,6 +204,7 @@ def _scan(data: memoryview, where: str) -> tuple[list[Stored], str, tuple[str, .
     old: list[Stored] = []
     new: list[Stored] = []
     seen: set[tuple[int, int]] = set()
+    most = get_limits().layers
     try:
         for found in fields(data, 0, len(data)):
             seen.add((found.number, found.wire))
@@ -209,6 +214,8 @@ def _scan(data: memoryview, where: str) -> tuple[list[Stored], str, tuple[str, .
                 old.append(_layer(data, found.start, found.end, "V1"))
             elif found.number == _LAYER and found.wire == LEN:
                 new.append(_layer(data, found.start, found.end, "V2"))
+            if len(old) + len(new) > most:
+                raise WeightsError(f"it has more than {most:,} layers", where=where, remedy=raise_hint("layers"))
     except WireError as error:
         raise _damaged(error, seen, len(data), len(old) + len(new), where) from error
     if not old and not new:

@@ -25,6 +25,7 @@ REQUIRED = ("prototxt", "caffemodel")
 
 _HERE = Path(__file__).parent
 _SLACK = 64 << 20
+_WEAKER = ("hash", "https, no hash", "plain http, no hash")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,17 @@ class RemoteFile:
         if self.size is not None:
             return self.size
         return 8 * self.min_size + _SLACK if self.min_size is not None else 4 << 30
+
+    @property
+    def checked_by(self) -> str:
+        """What tells the true file from another when it first arrives.
+
+        >>> RemoteFile("caffemodel", "a.caffemodel", ("http://example.org/a",), min_size=8).checked_by
+        'plain http, no hash'
+        """
+        if self.hashes:
+            return _WEAKER[0]
+        return _WEAKER[1 + any(url.startswith("http:") for url in self.urls)]
 
     @property
     def expected_size(self) -> str:
@@ -135,6 +147,11 @@ class Model:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of files that it has, in the order of :data:`KINDS`."""
         return tuple(file.kind for file in self.files)
+
+    @property
+    def checked_by(self) -> str:
+        """The weakest of its files' :attr:`RemoteFile.checked_by`."""
+        return max((file.checked_by for file in self.files), key=_WEAKER.index)
 
     @property
     def folder(self) -> Path:

@@ -50,6 +50,7 @@ _INPUT_KEYS = {
     "scale": _NUMBER,
     "color": _ORDER,
 }
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -140,6 +141,9 @@ def _check_file(table: Any, where: str, *, embedded: bool) -> None:
             raise DownloadError(f"the key {key!r} is missing", where=where, remedy=f"add {key!r}")
     if not _SAFE.fullmatch(table["name"]):
         raise DownloadError(f"{table['name']!r} is no plain file name", where=where, remedy="leave folders out")
+    for text in (table["name"], *(url.split("?")[0] for url in table.get("urls", ()))):
+        if _ARCHIVE.search(text):
+            raise DownloadError(f"{text!r} is an archive", where=where, remedy="name the file itself: none is unpacked")
     for url in table.get("urls", ()):
         if not re.match(r"https?://[^/\s]+/\S", url):
             raise DownloadError(f"{url!r} is no http address", where=where, remedy="write http:// or https://")

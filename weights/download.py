@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from prototxt.errors import CamcompatError, DownloadError
+from weights.atomic import staging, sync
 from weights.catalog import Model, RemoteFile, find
 from weights.catalog import home as default_home
-from weights.lockfile import Entry, LockError, Lockfile, exclusive
-from weights.progress import bar
-from weights.transfer import Policy, Received, SilentHostError, Transfer
+from weights.lockfile import Entry, LockError, Lockfile
+from weights.locks import exclusive
+from weights.policy import Policy
+from weights.progress import bar, say
+from weights.transfer import Received, SilentHostError, Transfer
 from weights.verify_file import TruncatedError, verify
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
@@ -38,12 +40,14 @@ class Outcome:
         ok: whether all its files are there and verified.
         detail: where they are, or what went wrong.
         remedy: what to do about it, "" if nothing.
+        notes: what to know about the files: which came over plain http with no published hash to hold against them.
     """
 
     name: str
     ok: bool
     detail: str
     remedy: str
+    notes: tuple[str, ...] = ()
 
 
 def download(
@@ -69,7 +73,7 @@ def download(
         force: fetch files again that are there already.
         kinds: which of its files, by default all: ``prototxt``, ``caffemodel``, ``labels``, ``mean``.
         check: called with the caffemodel before it is accepted, after the prototxt is in place.
-        policy: retries and timeouts.
+        policy: retries, timeouts and the least speed; by default :meth:`Policy.of_environment`.
 
     Returns:
         The model, whose ``path("prototxt")``, ``path("caffemodel")``, … now exist.
@@ -80,7 +84,7 @@ def download(
     >>> download("shapes-cam").path("caffemodel").name
     'shapes-cam.caffemodel'
     """
-    run = _Run(Transfer(policy or Policy()), offline or _offline(), progress, force, check)
+    run = _Run(Transfer(policy or Policy.of_environment()), offline or _offline(), progress, force, check)
     return run.model((name if isinstance(name, Model) else find(name)).at(home), kinds)
 
 
@@ -101,7 +105,7 @@ def download_all(
     >>> [(outcome.name, outcome.ok) for outcome in download_all(["shapes-cam", "no such model"])]
     [('shapes-cam', True), ('no such model', False)]
     """
-    run = _Run(Transfer(policy or Policy()), offline or _offline(), progress, force, check)
+    run = _Run(Transfer(policy or Policy.of_environment()), offline or _offline(), progress, force, check)
     outcomes = []
     for name in names:
         shown = name if isinstance(name, str) else name.name
@@ -112,8 +116,20 @@ def download_all(
         else:
             size = sum(model.path(kind).stat().st_size for kind in model.kinds)
             detail = f"{len(model.files)} files, {size / 1e6:,.1f} MB in {model.folder}"
-            outcomes.append(Outcome(shown, True, detail, ""))
+            outcomes.append(Outcome(shown, True, detail, "", tuple(_unvouched(model))))
     return outcomes
+
+
+def _unvouched(model: Model) -> Iterator[str]:
+    """A line for each file that anybody on the way could have exchanged when it was first fetched."""
+    lock = Lockfile(model.root or default_home())
+    for file in () if model.embedded else model.files:
+        entry = None if file.hashes else lock.get(f"{model.name}/{file.name}")
+        if entry is not None and entry.url.startswith("http:"):
+            yield (
+                f"{file.name} came over plain http and no hash of it is published: compare its sha256 {entry.sha256} "
+                "with somebody else's; from now on it is held to it"
+            )
 
 
 def _offline() -> bool:
@@ -229,18 +245,27 @@ class _File:
         self.lock.put(self.key, Entry(sha256, status.st_size, url, date, status.st_mtime_ns))
 
     def _download(self) -> None:
-        with exclusive(self.path.with_name(f".{self.file.name}.lock")) as alone:
-            if alone and self.path.exists() and not self.run.force:
-                self._accept_present()  # another process has just finished it
+        lock, before = self.path.with_name(f".{self.file.name}.lock"), self._time()
+        with exclusive(lock) as alone:
+            if alone:
+                self._fetch(before, alone)
                 return
-            # While another process writes the .part file, this one takes a file of its own and cannot resume it.
-            mine = "part" if alone else f"{os.getpid()}-{threading.get_ident()}.part"
-            part = self.path.with_name(f"{self.file.name}.{mine}")
-            try:
-                self._from_addresses(part, shared=alone)
-            finally:
-                if not alone:
-                    part.unlink(missing_ok=True)
+        say(f"{self.model.name} {self.file.kind}: another process is fetching it, waiting", wanted=self.run.progress)
+        with exclusive(lock, wait=self.run.transfer.policy.patience) as alone:
+            self._fetch(before, alone)
+
+    def _time(self) -> int | None:
+        return self.path.stat().st_mtime_ns if self.path.exists() else None
+
+    def _fetch(self, before: int | None, alone: bool) -> None:
+        part = self.path.with_name(f"{self.file.name}.part")
+        if self._time() not in (None, before):
+            self._accept_present()  # another process has fetched it meanwhile
+        elif alone:
+            self._from_addresses(part, shared=True)
+        else:  # the other takes too long, or there are no locks here: a part of its own, which no later run resumes
+            with staging(self.path.parent) as stage:
+                self._from_addresses(stage / part.name, shared=False)
 
     def _from_addresses(self, part: Path, *, shared: bool) -> None:
         failures = []
@@ -258,6 +283,8 @@ class _File:
                 failures.append(f"{url} ({error.message})")
             else:
                 return
+            if url != self.file.urls[-1]:
+                say(f"{self.model.name}: {failures[-1]}; asking the next address", wanted=self.run.progress)
         raise self._error(f"{self.file.name} could not be downloaded: {', '.join(dict.fromkeys(failures))}")
 
     def _from_address(self, url: str, part: Path, *, shared: bool) -> None:
@@ -276,6 +303,7 @@ class _File:
         except DownloadError:
             part.unlink()
             raise
+        sync(part)  # before its size and time vouch for it: a power cut must not leave zeros under its name
         os.replace(part, self.path)
         self._record(digests["sha256"], url)
         if shared:

@@ -6,19 +6,22 @@ as "conv1/7x7_s2" for a path, so such layers lie in nested groups.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.limits import get_limits, raise_hint
 from weights.caffemodel import Stored, Weights
 from weights.shapes import to_float32
 
 __all__ = ["read_hdf5", "write_hdf5"]
 
-_DEPTH = 64  # of nested groups; a damaged file may hold a group that contains itself
+_KEYS = 100  # names at the top that are looked at
 _AGAIN = "download the file again and compare its size and checksum"
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)  # what h5py raises on damaged files
 
@@ -31,7 +34,33 @@ def _h5py(where: str) -> Any:
     return h5py
 
 
-def _blobs(datasets: Mapping[int, Any], name: str, notes: list[str], where: str) -> list[np.ndarray]:
+class _Budget:
+    """How many bytes of numbers a file may unpack to, and how many layers it may hold."""
+
+    def __init__(self, size: int, where: str) -> None:
+        limits = get_limits()
+        self.where, self.most, self.left = where, limits.layers, limits.expansion * size + limits.expansion_free
+        self.depth = limits.nesting
+
+    def take(self, dataset: Any, place: str) -> None:
+        """Count a dataset's bytes before they are made: a file of 1 kB may declare terabytes of zeros."""
+        if dataset.external or dataset.is_virtual:
+            message = "its numbers lie in another file, which Caffe never does"
+            raise WeightsError(message, where=place, remedy="give the file that Caffe wrote")
+        whole = max(dataset.size, math.prod(dataset.chunks or ()))  # a chunk may be larger than what it is for
+        self.left -= whole * dataset.dtype.itemsize
+        if self.left < 0:
+            shape = "x".join(map(str, dataset.shape))
+            message = f"its shape {shape} takes far more bytes than the file has"
+            raise WeightsError(message, where=place, remedy=f"{_AGAIN}; {raise_hint('expansion')}")
+
+    def count(self, layers: int) -> None:
+        if layers > self.most:
+            message = f"it has more than {self.most:,} layers"
+            raise WeightsError(message, where=self.where, remedy=raise_hint("layers"))
+
+
+def _blobs(datasets: Mapping[int, Any], name: str, notes: list[str], budget: _Budget) -> list[np.ndarray]:
     """The arrays 0, 1, …; one that is not stored becomes an empty array of shape (0,)."""
     blobs: list[np.ndarray] = []
     for number in range(max(datasets, default=-1) + 1):
@@ -39,22 +68,32 @@ def _blobs(datasets: Mapping[int, Any], name: str, notes: list[str], where: str)
             notes.append(f'layer "{name}": blob {number} is not stored; Caffe writes a shared blob with its owner only')
             blobs.append(np.empty(0, np.float32))
             continue
-        array = np.asarray(datasets[number][()])
-        if array.dtype.kind != "f":
-            place = f'{where}: layer "{name}" blob {number}'
-            raise WeightsError(f"it is of dtype {array.dtype}, floats are wanted", where=place, remedy=_AGAIN)
-        blobs.append(array)
+        dataset, place = datasets[number], f'{budget.where}: layer "{name}" blob {number}'
+        if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
+            raise WeightsError(f"it is of dtype {dataset.dtype}, floats are wanted", where=place, remedy=_AGAIN)
+        budget.take(dataset, place)
+        blobs.append(np.asarray(dataset[()]))
     return blobs
 
 
-def _walk(group: Any, name: str, layers: list[Stored], notes: list[str], where: str, depth: int = 0) -> None:
-    if depth > _DEPTH:
-        raise WeightsError(f"groups are nested more than {_DEPTH} deep", where=where, remedy=_AGAIN)
+def _member(group: Any, key: str, full: str, where: str) -> Any:
+    """A member that the group itself holds: a link to elsewhere may name any file of this machine."""
+    link = type(group.get(key, getlink=True)).__name__
+    if link != "HardLink":
+        message = f'"data/{full}" is a link to elsewhere ({link})'
+        raise WeightsError(message, where=where, remedy="give the file that Caffe wrote")
+    return group[key]
+
+
+def _walk(group: Any, name: str, layers: list[Stored], notes: list[str], budget: _Budget, depth: int = 0) -> None:
+    where = budget.where
+    if depth > budget.depth:  # a damaged file may hold a group that contains itself
+        raise WeightsError(f"groups are nested more than {budget.depth} deep", where=where, remedy=_AGAIN)
     datasets: dict[int, Any] = {}
     groups: list[tuple[str, Any]] = []
     for key in group:
-        member = group[key]
         full = f"{name}/{key}" if name else key
+        member = _member(group, key, full, where)
         if hasattr(member, "keys"):
             groups.append((full, member))
         elif name and key.isdecimal() and int(key) < 1000:
@@ -62,9 +101,10 @@ def _walk(group: Any, name: str, layers: list[Stored], notes: list[str], where: 
         else:
             raise WeightsError(f'dataset "data/{full}" is no blob of a layer', where=where, remedy=_AGAIN)
     if name and (datasets or not groups):  # a group of groups only is the first half of a name with a slash
-        layers.append(Stored(name, "", _blobs(datasets, name, notes, where), "HDF5"))
+        layers.append(Stored(name, "", _blobs(datasets, name, notes, budget), "HDF5"))
+        budget.count(len(layers))
     for full, member in groups:
-        _walk(member, full, layers, notes, where, depth + 1)
+        _walk(member, full, layers, notes, budget, depth + 1)
 
 
 def _refuse_other(keys: list[str], where: str) -> None:
@@ -90,9 +130,11 @@ def read_hdf5(path: str | os.PathLike[str]) -> Weights:
     notes: list[str] = []
     try:
         with h5py.File(path, "r") as file:
-            if "data" not in file or not hasattr(file["data"], "keys"):
-                _refuse_other(list(file), where)
-            _walk(file["data"], "", layers, notes, where)
+            keys = list(islice(file, _KEYS))
+            data = _member(file, "data", "", where) if "data" in keys else None
+            if not hasattr(data, "keys"):
+                _refuse_other(keys, where)
+            _walk(data, "", layers, notes, _Budget(os.path.getsize(path), where))
     except _DAMAGE as error:
         raise WeightsError(f"the HDF5 file is damaged ({error})", where=where, remedy=_AGAIN) from error
     if not layers:

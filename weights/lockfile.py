@@ -1,4 +1,4 @@
-"""``camcompat.lock``: what the files in a home were when they were first verified, and locks between processes.
+"""``camcompat.lock``: what the files in a home were when they were first verified.
 
 Most weights of the Caffe years have no published hash. So the first download is written down (sha256, size, address,
 date), and whatever comes later under the same name must be the same bytes.
@@ -6,24 +6,16 @@ date), and whatever comes later under the same name must be the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from prototxt.errors import DownloadError
+from weights.atomic import replacing
+from weights.locks import exclusive
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-__all__ = ["LOCK_NAME", "Entry", "LockError", "Lockfile", "exclusive"]
+__all__ = ["LOCK_NAME", "Entry", "LockError", "Lockfile"]
 
 LOCK_NAME = "camcompat.lock"
 _PATIENCE = 10.0
@@ -55,46 +47,6 @@ class Entry:
         """Whether the file still has the size and time that it had when it was verified."""
         status = path.stat()
         return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
-    """Hold a lock file that only one process can hold; yields whether it is held.
-
-    The operating system frees it when the process dies, so nothing can be left locked. The file is removed at the end.
-
-    Args:
-        path: the lock file; its folder must exist.
-        wait: how many seconds to try.
-    """
-    end = time.monotonic() + wait
-    stream = _take(path)
-    while stream is None and time.monotonic() < end:
-        time.sleep(0.02)
-        stream = _take(path)
-    try:
-        yield stream is not None
-    finally:
-        if stream is not None:
-            with contextlib.suppress(OSError):  # Windows does not remove open files; the empty file does no harm
-                path.unlink()
-            os.close(stream)
-
-
-def _take(path: Path) -> int | None:
-    stream = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(stream, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder before us may have removed the very file that we opened: a lock on that one would exclude nobody.
-        if os.path.samestat(os.fstat(stream), os.stat(path)):
-            return stream
-    except OSError:
-        pass
-    os.close(stream)
-    return None
 
 
 class Lockfile:
@@ -135,16 +87,15 @@ class Lockfile:
 
     def _change(self, section: str, key: str, value: dict[str, Any] | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.path.with_name(f".{LOCK_NAME}.busy"), wait=_PATIENCE) as held:
+        with exclusive(self.path.with_name(f".{LOCK_NAME}.busy"), wait=_PATIENCE, without=True) as held:
             if not held:
                 raise LockError(f"{self.path}: another process holds it", remedy="run again later")
             tables = self._read()
             tables[section].pop(key, None)
             if value is not None:
                 tables[section][key] = value
-            temporary = self.path.with_name(f".{LOCK_NAME}.{os.getpid()}")
-            temporary.write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            with replacing(self.path, durable=True) as temporary:
+                temporary.write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:

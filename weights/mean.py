@@ -6,17 +6,19 @@ Source: ``compute_image_mean.cpp`` and ``data_transformer.cpp`` of BVLC Caffe (.
 
 from __future__ import annotations
 
+import math
 import os
-import struct
-import zlib
+import tokenize
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.limits import get_limits, raise_hint
 from weights.blob import read_blob
 from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
+from weights.mat import MatError, read_mat
 from weights.shapes import to_float32
 from weights.wire import LEN, WireError, fields
 
@@ -25,43 +27,52 @@ __all__ = ["read_mean"]
 _GIVE = "give a mean image as .binaryproto, .npy or .mat"
 _KEYS = ("mean_data", "image_mean")  # the CAM release's name, and that of Caffe's MATLAB demo
 
-# What SciPy lets through on damaged files; NotImplementedError: version 7.3, which is HDF5
-_MAT_DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+# What NumPy lets through on damaged headers, which it reads as a Python literal.
+_HEADER_DAMAGE = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError, tokenize.TokenError)
+
+
+def _npy_header(file: BytesIO) -> tuple[tuple[int, ...], np.dtype]:
+    """What a .npy file declares; NumPy would make the array before it finds that the file is too short for it."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:  # 3.0 differs in the encoding of field names, and structured arrays are refused anyway
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    return shape, dtype
+
+
+def _check_bytes(shape: tuple[int, ...], itemsize: int, size: int, where: str) -> None:
+    """Refuse an array that takes far more memory than its file, or that has an impossible shape, before it is made."""
+    limits = get_limits()
+    spelt = "x".join(map(str, shape[: limits.axes]))
+    if any(dim < 0 for dim in shape):
+        raise WeightsError(f"the shape {spelt} is impossible", where=where, remedy=_GIVE)
+    if math.prod(shape) * itemsize > limits.expansion * size + limits.expansion_free:
+        message = f"its shape {spelt} takes far more bytes than the file has"
+        raise WeightsError(message, where=where, remedy=f"{_GIVE}; {raise_hint('expansion')}")
 
 
 def _npy(data: bytes, where: str) -> np.ndarray:
     try:
+        shape, dtype = _npy_header(BytesIO(data))
+        _check_bytes(shape, dtype.itemsize, len(data), where)
         array = np.load(BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (*_HEADER_DAMAGE, EOFError, OSError) as error:
         raise WeightsError(f"the .npy file is damaged or holds objects ({error})", where=where, remedy=_GIVE) from error
     return np.asarray(array)
 
 
 def _mat(data: bytes, where: str) -> np.ndarray:
+    limits = get_limits()
     try:
-        from scipy.io.matlab import MatReadError, loadmat
-    except ImportError:
-        raise WeightsError("a .mat file needs SciPy", where=where, remedy="pip install scipy") from None
-    try:
-        found = loadmat(BytesIO(data), variable_names=list(_KEYS))
-    except (MatReadError, *_MAT_DAMAGE) as error:
-        remedy = "save it with MATLAB's -v7 or -v6"
+        array = read_mat(data, _KEYS, limits.expansion * len(data) + limits.expansion_free)
+    except MatError as error:
+        remedy = f"save it with MATLAB's -v7 or -v6; {raise_hint('expansion')}"
+        if "unpack" not in str(error):
+            remedy = "save it with MATLAB's -v7 or -v6"
         raise WeightsError(f"the .mat file cannot be read ({error})", where=where, remedy=remedy) from error
-    arrays = [found[key] for key in _KEYS if key in found]
-    if not arrays:
+    if array is None:
         raise WeightsError(f"the .mat file has no variable {' or '.join(_KEYS)}", where=where, remedy=_GIVE)
-    array = np.asarray(arrays[0])
     return array.transpose(2, 1, 0) if array.ndim == 3 else array  # MATLAB keeps WxHxC
 
 
@@ -89,7 +100,11 @@ def _shaped(array: np.ndarray, where: str) -> np.ndarray:
         raise WeightsError(f"the mean has the shape {spelt}, CxHxW is wanted", where=where, remedy=remedy)
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
-    return np.ascontiguousarray(to_float32(array, where=where))
+    mean = np.ascontiguousarray(to_float32(array, where=where))
+    odd = mean.size - np.count_nonzero(np.isfinite(mean))
+    if odd:
+        raise WeightsError(f"{odd:,} of its {mean.size:,} values are NaN or infinite", where=where, remedy=_GIVE)
+    return mean
 
 
 def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
@@ -107,7 +122,11 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
     """
     where = os.fspath(path)
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            most = get_limits().mean_bytes
+            data = file.read(most + 1)
+            if len(data) > most:
+                raise WeightsError(f"it has more than {most:,} bytes", where=where, remedy=raise_hint("mean_bytes"))
     except FileNotFoundError:
         raise WeightsError("no such file", where=where, remedy="check the path") from None
     except OSError as error:

@@ -6,7 +6,9 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-__all__ = ["Advance", "bar"]
+from prototxt.errors import printable
+
+__all__ = ["Advance", "bar", "say"]
 
 Advance = Callable[[int, "int | None"], None]
 """Called with the bytes there now and the bytes expected in all (None: unknown)."""
@@ -29,3 +31,9 @@ def bar(label: str, *, wanted: bool) -> Iterator[Advance]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def say(text: str, *, wanted: bool) -> None:
+    """One line where somebody watches."""
+    if wanted and sys.stderr.isatty():
+        print(printable(text), file=sys.stderr)

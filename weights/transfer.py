@@ -6,8 +6,10 @@ of as a wrong tail (206).
 
 from __future__ import annotations
 
+import errno
 import itertools
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,32 +18,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prototxt.errors import DownloadError
+from weights.body import Pace, TransientError, chunks, encoding, inflated
 from weights.catalog import RemoteFile
+from weights.policy import Policy
 from weights.progress import Advance
 from weights.verify_file import Digests, TruncatedError, content, digests_of
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Policy", "Received", "Transfer"]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How patient a download is; times in seconds.
-
-    Args:
-        retries: how often an address is tried again after a broken connection or an error of the server (429, 5xx).
-        backoff: the pause before the first retry; it doubles every time.
-        connect_timeout, read_timeout: how long to wait for the connection, and for the next bytes.
-        chunk: bytes per write.
-    """
-
-    retries: int = 2
-    backoff: float = 0.5
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    chunk: int = 1 << 16
+__all__ = ["Received", "SilentHostError", "Transfer"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +36,6 @@ class Received:
 
     digests: dict[str, str]
     resumed: bool
-
-
-class _TransientError(Exception):
-    """Worth another try."""
 
 
 class SilentHostError(DownloadError):
@@ -99,10 +81,11 @@ class Transfer:
         one = _One(self, url, part, file, dict(known), remember, advance)
         for attempt in range(self.policy.retries + 1):
             if attempt:
-                time.sleep(self.policy.backoff * 2 ** (attempt - 1))
+                pause = max(self.policy.backoff * 2 ** (attempt - 1), one.asked_pause)
+                time.sleep(min(pause, self.policy.longest_pause))
             try:
                 return one.attempt()
-            except _TransientError as error:
+            except TransientError as error:
                 failure = str(error)
         if not one.answered:
             self._silent[host] = failure
@@ -112,7 +95,7 @@ class Transfer:
         raise SilentHostError(failure, where=host)
 
     def get(self, url: str, headers: dict[str, str]) -> requests.Response:
-        """Ask for the file; raises _TransientError or DownloadError where no answer comes."""
+        """Ask for the file; raises TransientError or DownloadError where no answer comes."""
         import requests
 
         if self._session is None:
@@ -124,8 +107,10 @@ class Transfer:
         try:
             return self._session.get(url, headers=headers, stream=True, timeout=timeout)
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            raise _TransientError(self.explain(error)) from error
-        except requests.exceptions.RequestException as error:
+            raise TransientError(self.explain(error)) from error
+        except requests.exceptions.TooManyRedirects as error:
+            raise DownloadError(f"it redirects in a circle ({self._session.max_redirects} times)") from error
+        except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: an address that is none
             raise DownloadError(f"{type(error).__name__}: {error}") from error
 
     def explain(self, error: Exception) -> str:
@@ -158,6 +143,7 @@ class _One:
     remember: Callable[[dict[str, str]], None]
     advance: Advance
     answered: bool = False
+    asked_pause: float = 0.0
 
     def attempt(self) -> Received:
         """One request; a part that turns out not to fit is thrown away and everything asked for once more."""
@@ -194,13 +180,17 @@ class _One:
         if status == 416 and have:
             return None, _total(response)
         if status == 429 or status >= 500:
-            raise _TransientError(f"HTTP {status} {response.reason}")
+            self.asked_pause = _retry_after(response)
+            raise TransientError(f"HTTP {status} {response.reason}")
         if status not in (200, 206):
             raise DownloadError(f"HTTP {status} {response.reason}")
         if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
             raise DownloadError(f"it answers with a web page (HTML), not {self.file.name}")
+        self._refuse_downgrade(response)
+        packed = encoding(response)
         start, total = _first(response) if status == 206 else 0, _total(response)
-        if status == 206 and (start != have or self._changed(response)):
+        # (A range of a compressed answer counts other bytes than the part's.)
+        if status == 206 and (packed or start != have or self._changed(response)):
             if not have:
                 raise DownloadError("the server sends another range than was asked for")
             return None, None
@@ -212,6 +202,12 @@ class _One:
             raise DownloadError(f"it is truncated: {total:,} bytes, expected {self.file.expected_size}")
         return start, total
 
+    def _refuse_downgrade(self, response: requests.Response) -> None:
+        """Without a published hash, https is what vouches for a file; a redirect must not take it away."""
+        plain = not (response.url or self.url).startswith("https:")
+        if self.url.startswith("https:") and plain and not self.file.hashes:
+            raise DownloadError("it redirects from https to plain http, and no hash is published")
+
     def _changed(self, response: requests.Response) -> bool:
         """Whether the tail belongs to another version of the file than the part (a server that ignores If-Range)."""
         if self.known.get("url") != self.url or not self.known.get("validator"):
@@ -220,6 +216,7 @@ class _One:
         return bool(new) and new != self.known["validator"]
 
     def _store(self, response: requests.Response, start: int, total: int | None) -> Received:
+        _refuse_full_disk(self.part, total or 0)
         digests = Digests(self.file.hashes, total)
         if start:
             for chunk in _chunks(self.part, self.transfer.policy.chunk):
@@ -230,29 +227,35 @@ class _One:
             self._refuse_content(first)  # before the part is opened: a web page must not overwrite half a true file
         try:
             with self.part.open("ab" if start else "wb") as stream:
-                self.known = {"url": self.url, "validator": _validator(response)}
+                # The validator of a compressed answer names other bytes than these.
+                validator = "" if encoding(response) else _validator(response)
+                self.known = {"url": self.url, "validator": validator}
                 self.remember(self.known)
                 for chunk in itertools.chain([first], body):
                     digests.update(chunk)
                     self._refuse_excess(digests.count)
+                    if total is not None and digests.count > total:
+                        raise DownloadError(f"it goes on after the {total:,} bytes that the server announced")
                     stream.write(chunk)
                     self.advance(digests.count, total)
         except DownloadError:
             self.part.unlink()
             raise
         if total is not None and digests.count < total:
-            raise _TransientError(f"the connection broke after {digests.count:,} of {total:,} bytes")
+            raise TransientError(f"the connection broke after {digests.count:,} of {total:,} bytes")
         return Received(digests.hexdigests(), resumed=start > 0)
 
     def _body(self, response: requests.Response, digests: Digests, total: int | None) -> Iterator[bytes]:
-        import requests
+        import urllib3
 
+        policy = self.transfer.policy
+        wire = chunks(response, policy.chunk, Pace(policy.min_speed, policy.min_speed_time))
         try:
-            yield from response.iter_content(self.transfer.policy.chunk)
-        except requests.exceptions.RequestException as error:
+            yield from inflated(wire, policy.chunk) if encoding(response) else wire
+        except (urllib3.exceptions.HTTPError, TransientError) as error:
             of = f" of {total:,}" if total is not None else ""
-            reason = self.transfer.explain(error)
-            raise _TransientError(f"{reason} after {digests.count:,}{of} bytes") from error
+            reason = str(error) if isinstance(error, TransientError) else self.transfer.explain(error)
+            raise TransientError(f"{reason} after {digests.count:,}{of} bytes") from error
 
     def _refuse_content(self, head: bytes) -> None:
         try:
@@ -285,6 +288,20 @@ def _total(response: requests.Response) -> int | None:
     if response.status_code != 200 or not length.isdigit() or response.headers.get("Content-Encoding"):
         return None
     return int(length)
+
+
+def _retry_after(response: requests.Response) -> float:
+    """The seconds that the server asks to wait; 0 where it names none (or a date)."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+def _refuse_full_disk(part: Path, total: int) -> None:
+    """Say so before the disk is full, not after; the part's own bytes are kept or written over."""
+    missing = total - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(part.parent).free
+    if missing > free:
+        raise OSError(errno.ENOSPC, f"{missing:,} bytes are to come, {free:,} are free", str(part.parent))
 
 
 def _chunks(path: Path, size: int) -> Iterator[bytes]:

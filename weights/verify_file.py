@@ -16,6 +16,7 @@ __all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
 
 _CHUNK = 1 << 20
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!\x1a")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -72,7 +73,7 @@ def content(head: bytes, file: RemoteFile, *, where: str) -> None:
     """Refuse what is another kind of thing than the file, by its first bytes.
 
     Raises:
-        DownloadError: nothing, a web page, a Git LFS pointer, or (for a caffemodel) any foreign format.
+        DownloadError: nothing, a web page, a Git LFS pointer, an archive, or (for a caffemodel) any foreign format.
 
     >>> content(b"<!DOCTYPE html><title>Sign in", RemoteFile("prototxt", "deploy.prototxt"), where="http://a/b")
     Traceback (most recent call last):
@@ -86,6 +87,8 @@ def content(head: bytes, file: RemoteFile, *, where: str) -> None:
         size = re.search(rb"^size (\d+)", head, re.MULTILINE)
         of = f" to a file of {int(size[1]):,} bytes" if size else ""
         raise DownloadError(f"it is a Git LFS pointer{of}, not the file itself", where=where)
+    if head.startswith(_ARCHIVES):
+        raise DownloadError(f"it is an archive, which is never unpacked, not {file.name}", where=where)
     if file.kind == "caffemodel":
         try:
             refuse_foreign(head, where)

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from prototxt.limits import get_limits
+
 __all__ = [
     "FIXED32",
     "FIXED64",
@@ -30,7 +32,6 @@ __all__ = [
 ]
 
 VARINT, FIXED64, LEN, GROUP, END_GROUP, FIXED32 = range(6)
-_MAX_DEPTH = 100  # protobuf's own limit of nested groups
 
 Strip: TypeAlias = "Mapping[int, Strip | None]"
 """Field number → None (leave the field out) or the rules for the message in it."""
@@ -110,7 +111,7 @@ def read_field(data: memoryview, position: int, end: int, *, depth: int = 0) -> 
     elif wire in (FIXED32, FIXED64):
         stop = start + (4 if wire == FIXED32 else 8)
     elif wire == GROUP:
-        if depth >= _MAX_DEPTH:
+        if depth >= get_limits().nesting:
             raise WireError("groups are nested too deeply", position)
         stop = _skip_group(data, number, start, end, depth)
     elif wire == END_GROUP and depth:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from prototxt.errors import WeightsError
+from weights import atomic
 from weights.caffemodel import V1_TYPES
 from weights.shapes import to_float32
 from weights.wire import VARINT, delimited, tag, varint
@@ -30,17 +30,12 @@ _Layers: TypeAlias = Mapping[str, Sequence[np.ndarray]]
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place at the end, or is removed if anything fails."""
-    final = Path(path)
-    temporary = final.with_name(f".{final.name}.{token_hex(4)}.part")
     try:
-        yield temporary
-        os.replace(temporary, final)
+        with atomic.replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         remedy = "check the folder and the free space"
         raise WeightsError(f"it cannot be written ({error})", where=os.fspath(path), remedy=remedy) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _dims(shape: Sequence[int], version: str, where: str) -> bytes:

@@ -238,6 +238,8 @@ def test_own_catalogue_is_merged_on_top(tmp_path: Path, monkeypatch: pytest.Monk
         (", size = 99", "", "nothing says how to tell"),
         ("https://example.org/mine.caffemodel", "ftp://example.org/a", "is no http address"),
         ('"mine.caffemodel"', '"../mine.caffemodel"', "is no plain file name"),
+        ('"mine.caffemodel"', '"mine.caffemodel.zip"', "is an archive; name the file itself"),
+        ("https://example.org/mine.caffemodel", "https://example.org/a.tar.GZ?raw=1", "is an archive"),
         ('labels = "imagenet"', 'labels = "coco"', "there is no labels.coco; known: imagenet, places205"),
         ("cam = false", 'cam = false\naliases = ["vgg16"]', "'vgg16' names both 'vgg16' and 'mine'"),
         ("cam = false", "cam = ", "is not TOML: Invalid value .at line"),

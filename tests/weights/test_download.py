@@ -133,7 +133,8 @@ def test_refused_connection_is_named_and_not_waited_for_twice(tmp_path: Path, mo
         (b"\n<!DOCTYPE html><title>404</title>", "application/octet-stream", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 33383584\n", "text/plain", "LFS pointer"),
         (b"", "application/octet-stream", "empty"),
-        (b"\x1f\x8b\x08" + DATA, "application/octet-stream", "gzip"),
+        (b"\x1f\x8b\x08" + DATA, "application/octet-stream", "an archive, which is never unpacked"),
+        (b"PK\x03\x04" + DATA, "application/zip", "an archive, which is never unpacked"),
     ],
 )
 def test_what_is_no_weight_file_is_named_and_leaves_nothing(
@@ -243,6 +244,20 @@ def test_download_all_goes_on_after_a_failure(server: FileServer, tmp_path: Path
     assert "no such model" in third.detail
 
 
+def test_plain_http_without_a_published_hash_is_told(server: FileServer, tmp_path: Path) -> None:
+    url = server.serve("/a", plain(DATA))
+    without, known = weights_at(url, min_size=1), weights_at(url, hashes=SHA256)
+    first, second = download_all(
+        [model_of(without, name="without"), model_of(known, name="known")], home=tmp_path, policy=FAST
+    )
+    assert second.notes == ()
+    (note,) = first.notes
+    assert note.startswith("net.caffemodel came over plain http and no hash of it is published")
+    assert SHA256["sha256"] in note
+    assert (without.checked_by, known.checked_by) == ("plain http, no hash", "hash")
+    assert weights_at("https://a/b", min_size=1).checked_by == "https, no hash"
+
+
 def test_one_failing_file_does_not_keep_the_others_away(server: FileServer, tmp_path: Path) -> None:
     missing = RemoteFile("prototxt", "deploy.prototxt", (server.serve("/p", status(404)),), min_size=1)
     model = model_of(missing, weights_at(server.serve("/a", plain(DATA)), hashes=SHA256))
@@ -267,6 +282,16 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def test_address_that_fails_is_told_before_the_next_is_asked(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    missing, good = server.serve("/missing", status(404)), server.serve("/good", plain(DATA))
+    fetch(tmp_path, weights_at(missing, good, min_size=1), progress=True)
+    assert f"net: {missing} (HTTP 404 Not Found); asking the next address\n" in shown.getvalue()
 
 
 @pytest.mark.parametrize("progress", [True, False])

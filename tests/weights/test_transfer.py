@@ -6,11 +6,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from download_helpers import DATA, OTHER, SHA256, fetch, folder, recorded, refused, serving, weights_at
-from file_server import Answer, FileServer, Request, breaks_after, plain, ranges, unannounced
+from download_helpers import DATA, FAST, OTHER, SHA256, fetch, folder, model_of, recorded, refused, serving, weights_at
+from file_server import Answer, FileServer, Request, breaks_after, plain, ranges, slow, unannounced
+
+from weights.download import download
 
 
 @pytest.fixture
@@ -152,16 +155,26 @@ def test_interrupted_download_leaves_only_the_part(
     assert DATA.startswith(part)
 
 
-def test_two_at_once_do_not_disturb_each_other(server: FileServer, tmp_path: Path) -> None:
+def test_two_at_once_ask_the_server_once(server: FileServer, tmp_path: Path) -> None:
+    file = weights_at(server.serve("/a", slow(DATA, 0.3)), hashes=SHA256)
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(fetch, tmp_path, file) for _ in range(2)]
+        assert [one.result().read_bytes() == DATA for one in running] == [True, True]
+    assert len(server.asked) == 1
+    assert folder(tmp_path) == {"net.caffemodel"}
+
+
+def test_one_that_waited_long_enough_fetches_a_copy_of_its_own(server: FileServer, tmp_path: Path) -> None:
     together = threading.Barrier(2, timeout=5)
 
     def meet(request: Request) -> None:
         together.wait()
         plain(DATA)(request)
 
-    file = weights_at(server.serve("/a", meet), hashes=SHA256)
+    model = model_of(weights_at(server.serve("/a", meet), hashes=SHA256))
+    impatient = replace(FAST, patience=0.05)
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(fetch, tmp_path, file) for _ in range(2)]
-        assert [one.result().read_bytes() == DATA for one in running] == [True, True]
+        running = [pool.submit(download, model, home=tmp_path, policy=impatient) for _ in range(2)]
+        assert [one.result().path("caffemodel").read_bytes() == DATA for one in running] == [True, True]
     assert len(server.asked) == 2
     assert folder(tmp_path) == {"net.caffemodel"}
