@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from prototxt.errors import CamcompatError
+from prototxt.errors import CamcompatError, printable
 
 __all__ = ["main"]
 
@@ -21,6 +21,11 @@ COMMANDS = {
     "convert": "convert",
     "inspect": "inspect",
     "cam": "cam",
+    "boxes": "boxes",
+    "evaluate": "evaluate",
+    "verify": "verify",
+    "bench": "bench",
+    "run": "run",
 }
 """Each command and its file in `camcompat/commands`, in the order of --help."""
 
@@ -50,15 +55,17 @@ class Shell(click.Group):
                 raise
             extra = EXTRAS.get(error.name.split(".")[0], "all")
             _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[{extra}]"', error)
+        except KeyboardInterrupt as error:
+            _fail(ctx, "interrupted; nothing half-made is left, and an unfinished download is gone on with", error, 130)
         except (OSError, MemoryError) as error:
             _fail(ctx, f"{type(error).__name__}: {error}", error)
 
 
-def _fail(ctx: click.Context, text: str, error: BaseException) -> None:
+def _fail(ctx: click.Context, text: str, error: BaseException, status: int = 1) -> None:
     if ctx.params.get("debug"):
         raise error
-    click.echo(f"camcompat: {text}", err=True)
-    sys.exit(1)
+    click.echo(f"camcompat: {printable(text)}", err=True)
+    sys.exit(status)
 
 
 def _version() -> str:
@@ -77,4 +84,4 @@ def main(debug: bool) -> None:
 
 
 def _note(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
-    click.echo(f"note: {message}", err=True)
+    click.echo(f"note: {printable(str(message))}", err=True)

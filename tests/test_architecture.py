@@ -18,6 +18,12 @@ OUTSIDE = {
     "converters": {"google", "numpy", "requests", "onnx", "torch", "safetensors"},
     "camcompat": {"numpy", "onnxruntime", "PIL", "scipy", "click", "rich", "torch"},
 }
+# What single rooms may import besides: peers that a comparison asks where they are installed, engines that are extras.
+ROOMS = {
+    "camcompat/jobs/engines.py": {"ray"},
+    "camcompat/verification/peer_worker.py": {"cv2", "caffe"},
+    "converters/quantization.py": {"onnxruntime"},
+}
 DEVELOPMENT = {"grpc_tools"}  # prototxt/schema/build.py, which users never run
 
 
@@ -36,8 +42,9 @@ def _imports(path: Path) -> set[str]:
 def test_imports_go_to_the_left_only(package: str) -> None:
     allowed = set(PACKAGES[: PACKAGES.index(package) + 1]) | OUTSIDE[package]
     for path in sorted((ROOT / package).rglob("*.py")):
-        extra = _imports(path) - allowed - (DEVELOPMENT if path.name == "build.py" else set())
-        assert not extra, f"{path.relative_to(ROOT)} imports {sorted(extra)}"
+        name = path.relative_to(ROOT).as_posix()
+        extra = _imports(path) - allowed - ROOMS.get(name, set()) - (DEVELOPMENT if path.name == "build.py" else set())
+        assert not extra, f"{name} imports {sorted(extra)}"
 
 
 def _python(code: str, *blocked: str) -> str:
@@ -77,9 +84,9 @@ def test_running_a_cam_needs_neither_torch_nor_onnx_nor_protobuf(tmp_path: Path)
     code = f"""
 import camcompat
 result = camcompat.load({str(tmp_path / "net.onnx")!r}, labels=[str(i) for i in range(10)])({str(picture)!r}, top=3)
-print(result.classes[0], result.maps.shape)
+print(result.classes[0], result.maps.shape, result.cams.shape)
 """
-    assert _python(code, "torch", "onnx", "google.protobuf", "converters") == "6 (3, 12, 12)\n"
+    assert _python(code, "torch", "onnx", "google.protobuf", "converters") == "6 (3, 128, 128) (3, 12, 12)\n"
 
 
 @pytest.mark.parametrize(("missing", "extra"), [("onnx", "onnx"), ("torch", "torch")])

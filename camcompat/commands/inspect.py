@@ -12,7 +12,7 @@ from camcompat.commands.options import losses_option, plugin_option, shape_optio
 
 
 @click.command("inspect")
-@click.argument("sources", nargs=-1, metavar="(NAME | PROTOTXT [CAFFEMODEL] | CAFFEMODEL)", required=True)
+@click.argument("sources", nargs=-1, metavar="(NAME | PROTOTXT [CAFFEMODEL] | CAFFEMODEL | NET.onnx)", required=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @losses_option
 @shape_option
@@ -21,7 +21,11 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
     """List layers, shapes and costs.
 
     Also what is not supported, where the CAM head is, and why the batch axis is fixed if it is.
+    Of an ONNX file: inputs, outputs, CAM, preprocessing, and where it comes from.
     """
+    if len(sources) == 1 and sources[0].lower().endswith(".onnx"):
+        _print_onnx(sources[0], as_json)
+        return
     from camcompat.inspection import inspect
     from camcompat.sources import as_files
     from camcompat.tables import print_inspection
@@ -34,3 +38,13 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
         model = find(sources[0])
         files = (model.path("prototxt"), model.path("caffemodel") if model.present("caffemodel") else None)
     print_inspection(inspect(*files, **options), as_json)
+
+
+def _print_onnx(path: str, as_json: bool) -> None:
+    import json
+
+    from camcompat.onnx_inspection import inspect_onnx
+    from prototxt.errors import escaped
+
+    found = inspect_onnx(path)
+    click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(map(escaped, found.lines())))

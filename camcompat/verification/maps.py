@@ -1,0 +1,123 @@
+"""Class activation maps of the ONNX file against those that an oracle's features give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from camcompat.verification.compare import SUMS, compare_blob
+from camcompat.verification.report import MapAgreement
+
+if TYPE_CHECKING:
+    from camcompat.verification.subject import Arrays, Subject
+    from converters.cam_head import CamHead
+
+__all__ = ["compare_maps", "reference_maps"]
+
+TOP = 5
+EXAMPLES = 4
+
+
+def reference_maps(head: CamHead, features: np.ndarray, prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The maps of the five best classes: features · classifier weights, in float64 (CVPR 2016, equation 2).
+
+    Args:
+        head: the CAM head, with the classifier's weights as the caffemodel has them.
+        features: (N, C, h, w); prob: (N, classes) in any shape.
+
+    Returns:
+        classes (N, k) and maps (N, k, h, w).
+    """
+    scores = prob.reshape(len(features), -1)
+    classes = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    if head.weight is None:
+        return classes, features[np.arange(len(features))[:, None], classes].astype(np.float64)
+    assert head.weight.data is not None
+    rows = np.asarray(head.weight.data, np.float64).reshape(head.classes, -1)[classes]
+    return classes, np.einsum("nkc,nchw->nkhw", rows, features.astype(np.float64))
+
+
+def compare_maps(
+    subject: Subject, feeds: Arrays, classes: np.ndarray, maps: np.ndarray, scores: np.ndarray | None = None
+) -> MapAgreement | None:
+    """Compare the file's maps of the reference's best classes with the reference's maps.
+
+    Args:
+        subject: the net, whose file has CAM outputs.
+        feeds: the input.
+        classes: (N, k) indices, maps: (N, k, h, w) of the reference.
+        scores: (N, classes) of the reference: classes of equal score up to rounding may change places.
+
+    Returns:
+        None where the file has none of these maps.
+    """
+    head = subject.head
+    if head is None:
+        return None
+    outputs = subject.run_file(feeds, top=head.classes)
+    ranked, cams = outputs["classes"][: len(maps)], outputs["cams"][: len(maps)]
+    pairs = [
+        (n, k, int(np.flatnonzero(ranked[n] == c)[0]))
+        for n, row in enumerate(classes)
+        for k, c in enumerate(row)
+        if c in ranked[n]
+    ]
+    if not pairs:
+        return None
+    theirs = np.stack([maps[n, k] for n, k, _ in pairs])
+    ours = np.stack([cams[n, place] for n, _, place in pairs])
+    labels = subject.metadata.get("labels") or ()
+    named = [labels[c] if c < len(labels) else f"class {c}" for c in (int(classes[n, k]) for n, k, _ in pairs)]
+    return MapAgreement(
+        relative=compare_blob(ours, theirs)[1],
+        rank=min(_rank_correlation(a, b) for a, b in zip(ours, theirs)),
+        iou=_least_iou(ours, theirs, next(iter(feeds.values())).shape[-2:]),
+        top5=_top5(ranked, classes, scores),
+        count=len(pairs),
+        tolerance=SUMS,
+        examples=tuple((named[i], theirs[i], ours[i]) for i in range(min(EXAMPLES, len(pairs)))),
+    )
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import spearmanr
+
+    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 1.0 if np.allclose(a, b) else 0.0
+    return float(spearmanr(a.reshape(-1), b.reshape(-1)).statistic)
+
+
+def _top5(ranked: np.ndarray, classes: np.ndarray, scores: np.ndarray | None) -> float:
+    hits = []
+    for n, row in enumerate(classes):
+        best = {int(c) for c in ranked[n, : len(row)]}
+        allowed = {int(c) for c in row}
+        if scores is not None:
+            of = scores[n].reshape(-1)
+            allowed = {int(c) for c in np.flatnonzero(of >= of[row].min() - SUMS * np.abs(of).max())}
+        hits.append(len(best & allowed) / len(row))
+    return float(np.mean(hits))
+
+
+def _least_iou(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int]) -> float | None:
+    """The least intersection over union of the maps' boxes, by the paper's rule, at the input's size."""
+    from PIL import Image
+
+    from camcompat.boxes import find_boxes
+
+    def first_box(cam: np.ndarray) -> tuple[int, int, int, int] | None:
+        whole = Image.fromarray(cam.astype(np.float32)).resize(size[::-1], Image.Resampling.BICUBIC)
+        boxes = find_boxes(np.asarray(whole), rule="paper") if np.asarray(whole).max() > 0 else []
+        return (boxes[0].x, boxes[0].y, boxes[0].width, boxes[0].height) if boxes else None
+
+    found = [(first_box(a), first_box(b)) for a, b in zip(ours, theirs)]
+    shares = [_iou(a, b) if a and b else float(a == b) for a, b in found]
+    return min(shares) if any(a or b for a, b in found) else None
+
+
+def _iou(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    inside = max(width, 0) * max(height, 0)
+    return inside / (a[2] * a[3] + b[2] * b[3] - inside)

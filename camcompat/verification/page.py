@@ -1,0 +1,216 @@
+"""A report as one HTML page without anything external. Every text that comes from a file is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from math import isfinite
+from typing import Any
+
+from camcompat.verification.compare import BlobError
+from camcompat.verification.pictures import difference_uri, map_uri
+from camcompat.verification.plot import SERIES, depth_plot
+from camcompat.verification.report import MapAgreement, OracleResult, Report
+from camcompat.verification.style import STYLE
+
+__all__ = ["page"]
+
+WORDS = {"agrees": "agrees", "explained": "explained", "differs": "differs", "not run": "not run"}
+
+
+def page(report: Report) -> str:
+    """The page as text; `write_report` writes it.
+
+    Sections: verdict, oracles, error along the depth, findings, maps, every blob, provenance.
+    """
+    name = escape(report.name)
+    body = [
+        f'<p class="faint small">camcompat verify</p><h1>{name}</h1><p class="faint">{escape(report.subject)}</p>',
+        _verdict(report),
+        *(f'<p class="faint small">{escape(note)}</p>' for note in report.notes),
+        "<h2>Oracles</h2>",
+        _oracles(report),
+        *_findings(report),
+        "<h2>Largest difference of each blob, along the net</h2>",
+        '<p class="faint small">In units of the blob\'s largest magnitude, on a logarithmic axis. '
+        "Point at a dot for its blob.</p>",
+        _legend(report),
+        f'<div class="wide">{depth_plot(report, _plotted(report))}</div>',
+        *_maps(report),
+        *_tables(report),
+        "<h2>Provenance</h2>",
+        _provenance(report.provenance),
+    ]
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}: verified</title>'
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body><main>\n'
+        + "\n".join(body)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _verdict(report: Report) -> str:
+    kind = "good" if report.ok else "bad"
+    head, _, rest = report.verdict.partition(": ")
+    mark = "✓" if report.ok else "✗"
+    return (
+        f'<div class="verdict {kind}"><strong>{mark} {escape(head)}</strong>{escape(rest[:1].upper() + rest[1:])}</div>'
+    )
+
+
+def _oracles(report: Report) -> str:
+    rows = []
+    for each in report.oracles:
+        worst, kind = each.worst, "absent" if each.status == "not run" else each.status
+        largest = _number(worst.relative) if worst else ""
+        where = escape(worst.blob) if worst and worst.relative > 0 else ""
+        remark = " ".join(filter(None, (each.reason, *each.notes)))
+        rows.append(
+            f'<tr><td class="text"><b>{escape(each.name)}</b><br>'
+            f'<span class="faint small">{escape(each.version)}</span></td>'
+            f'<td><span class="chip {kind}">{WORDS[each.status]}</span></td>'
+            f'<td class="number">{len(each.blobs) or ""}</td><td class="number">{largest}</td>'
+            f'<td class="text small">{where}</td><td class="text small">{escape(remark)}</td></tr>'
+        )
+    head = (
+        '<tr><th>oracle</th><th>result</th><th class="number">blobs</th><th class="number">largest difference</th>'
+        "<th>at</th><th>remark</th></tr>"
+    )
+    return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
+
+
+def _plotted(report: Report) -> list[OracleResult]:
+    return [each for each in report.oracles if each.blobs]
+
+
+def _legend(report: Report) -> str:
+    entries = [
+        f'<span><i class="k{number % SERIES}"></i>{escape(_told(each, report))}</span>'
+        for number, each in enumerate(_plotted(report))
+    ]
+    return f'<div class="legend">{"".join(entries)}</div>'
+
+
+def _told(oracle: OracleResult, report: Report) -> str:
+    """An oracle's name, with its file where there are several of the name."""
+    several = sum(each.name == oracle.name for each in report.oracles) > 1
+    return f"{oracle.name} ({oracle.version})" if several else oracle.name
+
+
+def _findings(report: Report) -> Iterator[str]:
+    """One entry for all oracles that found the same."""
+    found: dict[tuple[str, str, str], list[OracleResult]] = {}
+    for each in report.oracles:
+        if each.finding is not None:
+            found.setdefault((each.finding.layer, each.finding.words, each.reason), []).append(each)
+    if found:
+        yield "<h2>Where differences arise</h2>"
+    for oracles in found.values():
+        yield _finding(oracles)
+
+
+def _finding(oracles: list[OracleResult]) -> str:
+    finding = oracles[0].finding
+    assert finding is not None
+    soft = " soft" if oracles[0].status == "explained" else ""
+    inputs = "".join(f"<li><code>{escape(name)}</code> {escape(words)}</li>" for name, words in finding.inputs.items())
+    fed = f'<p class="faint small">its inputs</p><ul class="small">{inputs}</ul>' if inputs else ""
+    reason = f"<p>{escape(oracles[0].reason)}</p>" if oracles[0].reason else ""
+    names = escape(", ".join(each.name for each in oracles))
+    return (
+        f'<div class="finding{soft}"><p><b>{escape(finding.layer)}</b> <span class="faint">{escape(finding.type)}'
+        f'</span></p><p>{escape(finding.words)}</p>{reason}<p class="faint small">found by: {names}</p>{fed}</div>'
+    )
+
+
+def _maps(report: Report) -> Iterator[str]:
+    found = [(each, each.maps) for each in report.oracles if each.maps is not None]
+    if not found:
+        return
+    yield "<h2>Class activation maps</h2>"
+    rows = "".join(
+        f"<tr><td>{escape(oracle.name)}</td>"
+        f'<td class="number">{maps.count}</td><td class="number">{_number(maps.relative)}</td>'
+        f'<td class="number">{maps.rank:.6f}</td>'
+        f'<td class="number">{"" if maps.iou is None else f"{maps.iou:.3f}"}</td>'
+        f'<td class="number">{maps.top5:.0%}</td></tr>'
+        for oracle, maps in found
+    )
+    head = (
+        '<tr><th>oracle</th><th class="number">maps</th><th class="number">largest difference</th>'
+        '<th class="number">rank correlation</th><th class="number">IoU of boxes</th>'
+        '<th class="number">top-5 agreement</th></tr>'
+    )
+    yield f'<div class="wide"><table>{head}{rows}</table></div>'
+    oracle, maps = found[0]
+    yield _examples(oracle, maps)
+
+
+def _examples(oracle: OracleResult, maps: MapAgreement) -> str:
+    found = []
+    for label, theirs, ours in maps.examples:
+        low, high, scale = float(theirs.min()), float(theirs.max()), _largest(theirs) * maps.tolerance
+        cells = [f'<div class="name">{escape(label)}</div>']
+        for caption, uri in (
+            (oracle.name, map_uri(theirs, low, high)),
+            ("our ONNX file", map_uri(ours, low, high)),
+            (f"difference, ±{scale:.0e}", difference_uri(ours, theirs, scale)),
+        ):
+            cells.append(f'<div><img alt="" src="{uri}"><span class="faint small">{escape(caption)}</span></div>')
+        found.append(f'<div class="example">{"".join(cells)}</div>')
+    return f'<div class="maps">{"".join(found)}</div>'
+
+
+def _largest(x: Any) -> float:
+    """The largest magnitude of an array."""
+    return float(abs(x).max()) if x.size else 0.0
+
+
+def _tables(report: Report) -> Iterator[str]:
+    yield "<h2>Every blob</h2>"
+    for each in _plotted(report):
+        rows = "".join(map(_row, each.blobs))
+        head = (
+            '<tr><th>layer</th><th>type</th><th>blob</th><th>shape</th><th class="number">max |difference|</th>'
+            '<th class="number">of its maximum</th><th class="number">cosine</th>'
+            '<th class="number">layer alone</th></tr>'
+        )
+        fused = ", ".join(f"{name} (part of {heir or 'another'})" for name, heir in each.fused.items())
+        told = f'<p class="faint small">not computed by themselves: {escape(fused)}</p>' if fused else ""
+        summary = f"{escape(_told(each, report))}: {len(each.blobs)} blobs"
+        table = f'<div class="wide"><table>{head}{rows}</table></div>'
+        yield f"<details><summary>{summary}</summary>{told}{table}</details>"
+
+
+def _row(blob: BlobError) -> str:
+    local = "" if blob.local is None else _number(blob.local)
+    chip = "" if blob.ok else ' <span class="chip differs">beyond</span>'
+    note = f'<br><span class="faint">{escape(blob.note)}</span>' if blob.note else ""
+    return (
+        f'<tr class="small"><td class="text">{escape(blob.layer)}</td><td>{escape(blob.type)}</td>'
+        f'<td class="text">{escape(blob.blob)}{note}</td><td>{"×".join(map(str, blob.shape))}</td>'
+        f'<td class="number">{_number(blob.max_abs)}</td><td class="number">{_number(blob.relative)}{chip}</td>'
+        f'<td class="number">{blob.cosine:.9f}</td><td class="number">{local}</td></tr>'
+    )
+
+
+def _number(value: float) -> str:
+    if not isfinite(value):
+        return "∞"
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def _provenance(entry: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f'<tr><th>{escape(" · ".join(path))}</th><td class="hash">{escape(str(value))}</td></tr>'
+        for path, value in _leaves(entry)
+    )
+    return f'<div class="wide"><table>{rows}</table></div>'
+
+
+def _leaves(entry: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, str(key)))
+        else:
+            yield (*path, str(key)), value
