@@ -31,11 +31,20 @@ from prototxt.errors import CamcompatError
 )
 @click.option("--name", help="The files' name [the caffemodel's].")
 @click.option(
-    "--format", "formats", multiple=True, type=click.Choice(["onnx", "torch"]), help="Default: both (repeatable)."
+    "--format",
+    "--to",
+    "formats",
+    multiple=True,
+    type=click.Choice(["onnx", "torch", "python"]),
+    help="Default: onnx and torch, which is python: source and weights (repeatable).",
 )
 @click.option("--output", "outputs", multiple=True, metavar="BLOB", help="Return these blobs instead (repeatable).")
 @click.option("--cam/--no-cam", default=None, help="Class activation maps in the ONNX file [where there is a head].")
 @click.option("--top-k", default=5, show_default=True, help="Default number of maps.")
+@click.option("--fold/--no-fold", default=True, help="BatchNorm, Scale, … in the layer before them (ONNX) [yes].")
+@click.option("--dtype", default="float32", type=click.Choice(["float32", "fp16", "int8"]), help="Of the ONNX file.")
+@click.option("--calibrate", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, for int8.")
+@click.option("--dense", is_flag=True, help="Also NAME-dense.onnx, for `cam --crops dense`.")
 @losses_option
 @shape_option
 @plugin_option
@@ -54,7 +63,8 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     options["outputs"] = options["outputs"] or None
     if out is not None and out.suffix == ".onnx":
         out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
-    options["formats"] = options["formats"] or FORMATS
+    default = FORMATS if options["dtype"] == "float32" else ("onnx",)
+    options["formats"] = ["torch" if each == "python" else each for each in options["formats"] or default]
     options = {key: value for key, value in options.items() if key != "name" or value is not None}
     prototxt, caffemodel = as_files(sources) or (None, None)
     jobs: list[Callable[[], Any]] = []

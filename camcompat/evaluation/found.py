@@ -1,0 +1,98 @@
+"""What a network found in one picture, as far as an evaluation needs it, and rows of predictions made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from camcompat.boxes import Box, release_corners
+from camcompat.cam import BoxRule
+from camcompat.evaluation.localisation import FIELDS, GUESSES
+from camcompat.evaluation.prediction_files import NONE
+
+if TYPE_CHECKING:
+    from camcompat.boxes import Rule
+    from camcompat.cam import Result
+
+__all__ = ["Found", "look", "rows"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One pipeline's findings in one picture.
+
+    Attributes:
+        classes: up to five, the best first.
+        scores: theirs.
+        peak: x, y of the first class's maximum, 0-based; None where its map is nowhere above zero.
+        boxes: by rule, and for each class: the first two boxes.
+    """
+
+    classes: tuple[int, ...]
+    scores: tuple[float, ...]
+    peak: tuple[int, int] | None
+    boxes: Mapping[str, tuple[tuple[Box, ...], ...]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Found:
+        """Return what ``as_dict`` gave, after a way through JSON.
+
+        >>> Found.of({"classes": [3], "scores": [0.5], "peak": None, "boxes": {"paper": [[[1, 2, 3, 4]]]}}).boxes
+        {'paper': ((Box(x=1, y=2, width=3, height=4),),)}
+        """
+        boxes = {
+            rule: tuple(tuple(Box(*box) for box in several) for several in classes)
+            for rule, classes in entry["boxes"].items()
+        }
+        peak = entry["peak"]
+        return cls(tuple(entry["classes"]), tuple(entry["scores"]), None if peak is None else (peak[0], peak[1]), boxes)
+
+
+def look(result: Result, rules: Mapping[Rule, Mapping[str, Any]]) -> Found:
+    """Return the findings of a result: its classes, the peak of the first, and boxes by rule (with their options)."""
+    heatmap = result.heatmap(0)
+    peak: tuple[int, int] | None = None
+    if heatmap.max() > 0:
+        y, x = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
+        peak = int(x), int(y)
+    boxes: dict[str, tuple[tuple[Box, ...], ...]] = {}
+    for rule, options in rules.items():
+        ruled = replace(result, rule=BoxRule(rule, tuple(options.items())))
+        boxes[rule] = tuple(tuple(several[:2]) for several in ruled.boxes)
+    classes, scores = result.classes.tolist(), result.scores.tolist()
+    return Found(tuple(classes), tuple(scores), peak, boxes)
+
+
+def rows(found: Sequence[Found | None], rule: str, ids: Sequence[int], which: int = 0) -> np.ndarray:
+    """Return rows of predictions, as ``evaluate_predictions`` takes them.
+
+    dt-box's corners are the release's (x2 = x + width); the paper's rule gives first and last pixels. A class without
+    any box gets 0 0 0 0; one without a second box its first again (the release's script stops there).
+
+    Args:
+        found: of each picture; None for one that could not be read: its guesses match nothing.
+        rule: which boxes.
+        ids: the number of each class of the network.
+        which: 0, the first box of each class, or 1, the second.
+
+    Returns:
+        (N, 25) float64.
+    """
+    table = np.tile(NONE, (len(found), GUESSES))
+    for row, one in zip(table, found):
+        if one is None:
+            continue
+        for guess, (index, boxes) in enumerate(zip(one.classes, one.boxes[rule])):
+            chosen = boxes[min(which, len(boxes) - 1)] if boxes else None
+            corners: Sequence[int] = (0, 0, 0, 0)
+            if chosen is not None:
+                corners = release_corners([chosen])[0] if rule == "dt-box" else chosen.corners
+            row[guess * FIELDS : (guess + 1) * FIELDS] = (ids[index], *corners)
+    return table
