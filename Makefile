@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export CAMCOMPAT_HOME ?= $(CURDIR)/models
 
-.PHONY: help setup demo download convert test lint bench clean
+.PHONY: help setup demo download convert evaluate verify test lint bench robustness fuzz kill pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -21,7 +21,7 @@ setup: $(VENV)/.installed ## make .venv with everything installed
 demo: setup ## offline: convert the embedded net, map a picture, leave the results in out/
 	mkdir -p out
 	$(BIN)/camcompat convert shapes-cam --out out
-	$(BIN)/camcompat cam out/shapes-cam.onnx weights/embedded/shapes-cam/pictures/*.jpg --top 2 --out out
+	$(BIN)/camcompat cam out/shapes-cam.onnx weights/embedded/shapes-cam/pictures/{05-star,06-arrow,12-heart}.jpg --top 2 --out out
 	@echo "look at out/*-cam.png; the converted models are out/shapes-cam.onnx, .py and .safetensors"
 
 download: setup ## fetch the five published CAM models into models/ (unreachable ones are listed)
@@ -29,6 +29,12 @@ download: setup ## fetch the five published CAM models into models/ (unreachable
 
 convert: setup ## convert what is downloaded, and the embedded net, to ONNX and PyTorch
 	$(BIN)/camcompat convert --cam-models --keep-going
+
+evaluate: setup ## accuracy, localisation and pointing of the embedded net, both pipelines, both box rules
+	$(BIN)/camcompat evaluate
+
+verify: setup ## verify everything that is present against every oracle at hand; reports in reports/
+	$(BIN)/camcompat verify --all --out reports
 
 test: setup ## run the tests (fast ones first)
 	$(BIN)/python -m pytest
@@ -38,9 +44,22 @@ lint: setup ## format check, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup ## speed and memory, as ratios to peers in the same run
-	$(BIN)/python -m benchmarks
+bench: setup ## speed and memory, as ratios to peers in the same run; writes docs/performance.md
+	$(BIN)/camcompat bench --markdown docs/performance.md
+
+robustness: setup ## attack every reader with over 10,000 damaged files; writes docs/robustness.md
+	$(BIN)/python -m fuzz robustness
+
+fuzz: setup ## coverage-guided fuzzing, FUZZ_SECONDS (60) for each reader
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m fuzz coverage
+
+kill: setup ## kill conversions and downloads at random, 50 times each
+	$(BIN)/python -m tests.robustness.kill
+
+pictures: setup ## redraw docs/images
+	$(BIN)/python -m docs.pictures
 
 clean: ## remove everything that the targets made, but the downloaded models
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -219,12 +219,12 @@ def test_the_command_without_arguments(run: Run, tmp_path: Path) -> None:
     result = run("--json", "--out", tmp_path / "rows")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["pictures"] == 3
+    assert report["pictures"] == 60
     assert sorted(report["figures"]) == ["matlab", "plain"]
     for figures in report["figures"].values():
-        assert (figures["accuracy"], figures["pointing"]) == (1.0, 1.0)
+        assert figures["accuracy"] >= 59 / 60 and figures["pointing"] == 1.0
         assert sorted(figures["clsloc"]) == ["dt-box", "dt-box Combine", "dt-box bbox2", "paper"]
-    assert read_predictions(tmp_path / "rows" / "plain-paper.txt")[:, 0].tolist() == [3, 9, 6]
+    assert read_predictions(tmp_path / "rows" / "plain-paper.txt")[5:13:7, 0].tolist() == [3, 6]  # star, heart
     again = run("--predictions", tmp_path / "rows" / "plain-paper.txt", "--truth", embedded() / "boxes.csv", "--json")
     (scored,) = json.loads(again.stdout)["figures"].values()
     assert scored["clsloc"]["clsloc"] == report["figures"]["plain"]["clsloc"]["paper"]
