@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from camcompat.catalogue import description
 from camcompat.proof import Proof
+from camcompat.reduction import check_dtype, reduce_file
 from prototxt.errors import CamcompatError, ConversionError
+from weights.atomic import publish, staged, staging
 
 if TYPE_CHECKING:
     from converters import Lowered
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
 
 FORMATS = ("onnx", "torch")
+Origin: TypeAlias = "Callable[[], dict[str, Any]]"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ def convert(
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
     keep_losses: bool | None = None,
+    fold: bool = True,
+    dtype: str = "float32",
+    calibrate: str | os.PathLike[str] | None = None,
+    dense: bool = False,
 ) -> list[Artefact]:
     """Convert a Caffe net and check the results against each other before they reach their names.
 
@@ -66,7 +73,10 @@ def convert(
         folder: where the files go; it is created.
         name: the files' common name; by default the caffemodel's.
         formats: "onnx" (one .onnx) and "torch" (.py and .safetensors).
-        outputs, input_shapes, cam, top_k, metadata, keep_losses: as for `converters.to_onnx`.
+        outputs, input_shapes, cam, top_k, metadata, keep_losses, fold: as for `converters.to_onnx`.
+        dtype: of the ONNX file: "float32", "fp16" or "int8"; see `camcompat.reduction`.
+        calibrate: a folder of pictures, which int8 needs.
+        dense: also write `name-dense.onnx`; see `converters.dense`.
 
     Returns:
         The files written: `name.onnx`, `name.py`, `name.safetensors`.
@@ -77,26 +87,36 @@ def convert(
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
     from converters.build import build
+    from converters.provenance import digest_ahead, provenance
 
+    check_dtype(dtype, calibrate, dense=dense)
     unknown = [entry for entry in formats if entry not in FORMATS]
     if unknown:
         raise ConversionError(f'there is no format "{unknown[0]}"', remedy=f"choose from {', '.join(FORMATS)}")
     if name is not None and Path(name).name != name:
         raise ConversionError(f'"{name}" is no name for files', remedy="give the folder apart, as --out")
+    options = {"outputs": outputs, "input_shapes": input_shapes, "keep_losses": keep_losses}
+    digest_ahead(caffemodel)
     lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
-    stem = name or _stem(lowered.net.source, caffemodel)
+    origin = partial(provenance, lowered, caffemodel)
+    stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype)
     target = Path(folder)
     head = _head(lowered, outputs is None if cam is None else cam, bool(cam)) if "onnx" in formats else None
     with _staging(target) as stage:
         made = []
         proof = Proof(lowered, head)
         if "onnx" in formats:
-            from converters.onnx_file import onnx_model
-
-            path = onnx_model(lowered, head, top_k=top_k, metadata=metadata).save(stage / f"{stem}.onnx")
-            made.append(Artefact(path, "ONNX", proof.of_onnx(path)))
+            chosen = {**options, "cam": cam, "fold": None if fold else False}
+            of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
+            made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, fold))
+            if dtype != "float32":
+                words = reduce_file(made[-1].path, dtype, calibrate)
+                made[-1] = replace(made[-1], proof=f"{made[-1].proof}; {words}")
+            if dense:
+                made.append(_dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate))
         if "torch" in formats:
-            made += _torch(lowered, proof, stage / f"{stem}.py")
+            of_torch = cache(partial(origin, options=options, packages=("torch",)))
+            made += _torch(lowered, proof, stage / f"{stem}.py", metadata, of_torch)
         return _publish(stage, target, made)
 
 
@@ -106,7 +126,44 @@ def _head(lowered: Lowered, wanted: bool, required: bool) -> CamHead | None:
     return cam_head(lowered, required=required) if wanted else None
 
 
-def _torch(lowered: Lowered, proof: Proof, path: Path) -> list[Artefact]:
+def _onnx(
+    lowered: Lowered,
+    head: CamHead | None,
+    proof: Proof,
+    path: Path,
+    top_k: int,
+    metadata: Mapping[str, Any] | None,
+    origin: Origin,
+    fold: bool,
+) -> Artefact:
+    """The ONNX file, proved; what was measured is then noted in it."""
+    from converters.onnx_file import onnx_model
+
+    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold)
+    words = proof.of_onnx(model.save(path))
+    model.add_metadata(path, {"provenance": {**origin(), "verification": proof.figures}})
+    return Artefact(path, "ONNX", words)
+
+
+def _dense(
+    prototxt: NetLike | None,
+    caffemodel: WeightsLike,
+    plain: Artefact,
+    top_k: int,
+    metadata: Mapping[str, Any] | None,
+    origin: Origin,
+    pictures: str | os.PathLike[str] | None,
+) -> Artefact:
+    from camcompat.dense_file import write_dense
+
+    about = {**(metadata or {}), "provenance": origin()}
+    path, words = write_dense(prototxt, caffemodel, plain.path, top_k=top_k, metadata=about, pictures=pictures)
+    return Artefact(path, "dense ONNX", words)
+
+
+def _torch(
+    lowered: Lowered, proof: Proof, path: Path, metadata: Mapping[str, Any] | None, origin: Origin
+) -> list[Artefact]:
     try:
         from converters.python_source import write_python
         from converters.torch_module import torch_module
@@ -116,8 +173,14 @@ def _torch(lowered: Lowered, proof: Proof, path: Path) -> list[Artefact]:
         ) from error
     module = torch_module(lowered)
     words = proof.of_torch(module)
-    write_python(module, path, source=lowered.net.source)
+    about = {**(metadata or {}), "provenance": {**origin(), "verification": proof.figures}}
+    write_python(module, path, source=lowered.net.source, metadata=about)
     return [Artefact(path, "PyTorch source", words), Artefact(path.with_suffix(".safetensors"), "weights", words)]
+
+
+def suffix(dtype: str) -> str:
+    """What a file of smaller numbers is called, so that it does not take the place of the float32 one."""
+    return "" if dtype == "float32" else f"-{dtype}"
 
 
 def _stem(source: str, caffemodel: object) -> str:
@@ -133,16 +196,17 @@ def _staging(target: Path) -> Iterator[Path]:
     """A folder beside the results: they are renamed into place when all of them are right."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target, prefix=".converting-") as stage:
-            yield Path(stage)
+        with staging(target) as stage:
+            yield stage
     except OSError as error:
         where = str(error.filename or target)
         raise ConversionError(error.strerror or str(error), where=where, remedy="choose another folder") from error
 
 
 def _publish(stage: Path, target: Path, made: Sequence[Artefact]) -> list[Artefact]:
-    for path in stage.iterdir():
-        os.replace(path, target / path.name)
+    files = staged(stage)
+    for kinds in ((".onnx.data", ".onnx"), (".safetensors", ".py")):  # the second of each reads the first
+        publish([path for kind in kinds for path in files if path.name.endswith(kind)], target)
     return [Artefact(target / artefact.path.name, artefact.what, artefact.proof) for artefact in made]
 
 
@@ -161,7 +225,7 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
         remedy = f"`camcompat download {model.name}`, or put it there"
         raise CamcompatError(f"not downloaded: {place}", where=model.name, remedy=remedy)
     target = folder or (model.root or home()) / model.name
-    options = {"name": model.name, "metadata": description(model), **options}
+    options = {"name": model.name + suffix(options.get("dtype", "float32")), "metadata": description(model), **options}
     prototxt = model.path("prototxt") if model.present("prototxt") else None
     return convert(prototxt, model.path("caffemodel"), target, **options)
 

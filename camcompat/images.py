@@ -40,6 +40,7 @@ _FORMATS = {
     "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "SUN", "TGA",
     "TIFF", "WEBP", "XBM", "XPM",
 }  # fmt: skip
+_UNKNOWN = 1 << 40  # bytes of a stream that cannot tell: no picture is too large for them
 _ORIENTATION = 0x0112  # the EXIF tag
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # Pillow opens their 16-bit grey as mode I (32-bit) in some releases
 
@@ -158,9 +159,9 @@ def _check_opened(image: Image.Image, size: int, where: str) -> None:
 
 
 def _length(file: IO[bytes]) -> int:
-    """How many bytes a file has, 0 if it cannot tell; it stays where it is, since decoders go on from there."""
+    """How many bytes a file has; it stays where it is, since decoders go on from there."""
     if not file.seekable():
-        return 0
+        return _UNKNOWN
     position = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(position)

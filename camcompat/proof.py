@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnxruntime
 
 from camcompat.session import CAM_OUTPUTS, ORT_ERRORS, open_session
 from prototxt.errors import ConversionError
@@ -37,6 +38,9 @@ class Proof:
     Args:
         lowered: the net.
         head: its CAM head, if its outputs are in the ONNX file.
+
+    Attributes:
+        figures: what the last `of_onnx` or `of_torch` measured, as plain data for the file; empty where it could not.
     """
 
     def __init__(self, lowered: Lowered, head: CamHead | None = None) -> None:
@@ -44,6 +48,7 @@ class Proof:
         self.feeds: dict[str, np.ndarray] = {}
         self.expected: dict[str, np.ndarray] = {}
         self.skipped = ""
+        self.figures: dict[str, Any] = {}
         self.scales = list(SCALES)
         try:
             while not self._evaluate() and len(self.scales) > 1:
@@ -75,6 +80,7 @@ class Proof:
 
     def of_onnx(self, path: Path) -> str:
         """How an ONNX file compares, in words; raises ConversionError where it does not."""
+        self.figures = {"result": self.skipped} if self.skipped else {}
 
         def difference() -> float:
             results = self._onnx(path)
@@ -84,15 +90,18 @@ class Proof:
 
         if self.skipped:
             open_session(path)
-        return self.skipped or self._words("onnxruntime", self._at_some_scale(difference))
+        return self.skipped or self._words("onnxruntime", onnxruntime.__version__, self._at_some_scale(difference))
 
     def of_torch(self, module: Any) -> str:
         """How a PyTorch module compares, in words; raises ConversionError where it does not."""
+        import torch
+
+        self.figures = {"result": self.skipped} if self.skipped else {}
 
         def difference() -> float:
             return self._difference("torch", self._torch(module, self.graph))
 
-        return self.skipped or self._words("torch", self._at_some_scale(difference))
+        return self.skipped or self._words("torch", torch.__version__, self._at_some_scale(difference))
 
     def _at_some_scale(self, difference: Callable[[], float]) -> float:
         """The difference at the first scale where there is agreement; what is wrong is wrong at all of them.
@@ -176,7 +185,14 @@ class Proof:
             raise self._disagreement("onnxruntime", blob, wrong[blob])
         return wrong[blob]
 
-    def _words(self, backend: str, worst: float) -> str:
+    def _words(self, backend: str, version: str, worst: float) -> str:
+        self.figures = {
+            "against": f"float64, NumPy {np.__version__}",
+            "by": f"{backend} {version}",
+            "input": f"noise of scale {self.scales[0]:g}",
+            "largest_difference": float(f"{worst:.1e}") if np.isfinite(worst) else "selections",
+            "tolerance": TOLERANCE,
+        }
         scale = f", input of scale {self.scales[0]:g}" if self.scales[0] != SCALES[0] else ""
         if np.isinf(worst):
             return f"{backend} = numpy up to its selections, of which rounding decides some differently{scale}"

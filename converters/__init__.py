@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .python_source import to_python
     from .registry import layer, layer_types
     from .torch_module import to_torch
+    from .torch_net import TorchNet
+    from .write_back import to_caffemodel
 
 _HOMES = {
     "CamcompatWarning": "lowering",
@@ -24,9 +26,11 @@ _HOMES = {
     "NumpyNet": "numpy_net",
     "ShapesOnly": "blobs",
     "Synthetic": "blobs",
+    "TorchNet": "torch_net",
     "layer": "registry",
     "layer_types": "registry",
     "lower": "lowering",
+    "to_caffemodel": "write_back",
     "to_numpy": "numpy_net",
     "to_onnx": "onnx_file",
     "to_python": "python_source",
@@ -39,9 +43,11 @@ __all__ = [
     "NumpyNet",
     "ShapesOnly",
     "Synthetic",
+    "TorchNet",
     "layer",
     "layer_types",
     "lower",
+    "to_caffemodel",
     "to_numpy",
     "to_onnx",
     "to_python",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Union, runtime_checkable
@@ -12,6 +12,8 @@ import numpy as np
 import weights as weight_files
 from prototxt import Layer
 from prototxt.errors import WeightsError
+from prototxt.limits import get_limits, raise_hint
+from prototxt.similar import nearest_names
 
 __all__ = ["BlobSource", "FileBlobs", "ShapesOnly", "Synthetic", "WeightsLike", "blob_source"]
 
@@ -57,7 +59,7 @@ class FileBlobs:
         return weight_files.fit(np.asarray(stored[index]), shape, where=where)
 
     def _hint(self, layer: Layer, otherwise: str) -> str:
-        close = difflib.get_close_matches(layer.name, list(self.blobs), n=1)
+        close = nearest_names(layer.name, self.blobs)
         return f'the nearest layer in it is "{close[0]}"; {otherwise}' if close else otherwise
 
 
@@ -72,6 +74,9 @@ class Synthetic:
         return None
 
     def get(self, layer: Layer, index: int, shape: tuple[int, ...]) -> np.ndarray:
+        if math.prod(shape) > (most := get_limits().invented_elements):
+            problem = f"blob {index} would hold {math.prod(shape):,} invented weights, the limit is {most:,}"
+            raise WeightsError(problem, where=layer.where, remedy=raise_hint("invented_elements"))
         shapes = self._shapes.setdefault(layer.name, [])
         if index == len(shapes):
             shapes.append(shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +12,14 @@ import prototxt as prototxt_files
 from prototxt import Net
 from prototxt.data_layers import UnknownShape
 from prototxt.errors import ConversionError, PrototxtError
+from prototxt.similar import nearest_names
 from weights import Weights
 
 from .blobs import BlobSource, FileBlobs, WeightsLike, blob_source
 from .graph import Graph, Value
 from .input_size import channels_of, infer_shape
 from .lowering import Lowered, lower
+from .notes import odd_numbers
 from .registry import layer_types
 
 __all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
@@ -111,6 +112,7 @@ def build(
     blobs = blob_source(caffemodel)
     net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)
     lowered = lower(net, blobs, symbolic_batch=symbolic_batch)
+    lowered.notes += odd_numbers(net, blobs)
     lowered.warn()
     wanted = None if outputs is None else select(net, lowered.graph, outputs)
     lowered.graph = lowered.graph.pruned(wanted)
@@ -123,7 +125,7 @@ def select(net: Net, graph: Graph, outputs: Sequence[str]) -> dict[str, Value]:
     for name in [outputs] if isinstance(outputs, str) else map(str, outputs):  # (NumPy's strings print otherwise)
         version = net.resolve(name) if name not in graph.blobs else name
         if version not in graph.blobs:
-            close = difflib.get_close_matches(name, list(graph.blobs), n=3)
+            close = nearest_names(name, graph.blobs, 3)
             hint = f"did you mean {', '.join(close)}?" if close else "`camcompat inspect` lists them"
             raise ConversionError(f'there is no blob "{name}"', where=net.source, remedy=hint)
         chosen[name if graph.blobs[version] not in graph.inputs else version] = graph.blobs[version]

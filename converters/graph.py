@@ -68,7 +68,10 @@ class Symbol:
 
 @dataclass
 class Graph:
-    """Inputs in net order, nodes in execution order, and the value of every blob by its (versioned) name."""
+    """Inputs in net order, nodes in execution order, and the value of every blob by its (versioned) name.
+
+    `fused` names the layers of each merged one (see `converters.fusion`).
+    """
 
     name: str
     inputs: list[Value] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Graph:
     blobs: dict[str, Value] = field(default_factory=dict)
     outputs: dict[str, Value] = field(default_factory=dict)
     symbols: dict[str, Symbol] = field(default_factory=dict)
+    fused: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pruned(self, outputs: Mapping[str, Value] | None = None) -> Graph:
         """A graph with only the nodes that the outputs need (all inputs stay: they are the net's signature)."""
@@ -87,7 +91,7 @@ class Graph:
                 nodes.append(node)
                 needed.update(id(value) for value in node.inputs if value is not None)
                 needed.update(id(self.symbols[name].source) for name in _symbols_used(node) if name in self.symbols)
-        return Graph(self.name, self.inputs, nodes[::-1], self.blobs, wanted, self.symbols)
+        return Graph(self.name, self.inputs, nodes[::-1], self.blobs, wanted, self.symbols, self.fused)
 
     def constants(self) -> Iterable[Value]:
         """Every constant that a node or an output uses, once, in order of first use."""

@@ -15,6 +15,7 @@ from .batch import Axes, candidates
 from .blobs import BlobSource
 from .dims import Shape, Sym, SymbolicError
 from .graph import Graph, Symbol, Value
+from .guards import check_parameters
 from .notes import file_notes, surplus
 from .ops import Ops, ShapeMismatch
 from .params import unread
@@ -40,6 +41,7 @@ class Lowered:
         variants: layer index → which of several layers of its type name it is.
         parameters: layer index → how many learned numbers it has (shared ones count where they first occur).
         reads: layer index → the parameter fields that its function read.
+        blobs: layer index → blob index → the constant that the layer took it as.
         errors: layer index → why it could not be lowered (only where `lower` was told to be tolerant).
     """
 
@@ -50,6 +52,7 @@ class Lowered:
     variants: dict[int, str] = field(default_factory=dict)
     parameters: dict[int, int] = field(default_factory=dict)
     reads: dict[int, set[str]] = field(default_factory=dict)
+    blobs: dict[int, dict[int, Value]] = field(default_factory=dict)
     errors: dict[int, CamcompatError] = field(default_factory=dict)
 
     def warn(self) -> None:
@@ -135,6 +138,7 @@ class _Lowering:
                 span = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
                 raise ConversionError(f"it has {len(names)} {what}(s); {layer.type} takes {span}", where=layer.where)
         self.ops.layer, self.ops.index = layer.name or f"{layer.type}{index}", index
+        check_parameters(layer)
         view = LayerView(layer, self.ops, self._fetcher(layer), self.blobs.count(layer))
         if layer.type == "Python":  # module and layer have chosen the function; param_str is for it to read
             view.reads |= {"python_param", "python_param.module", "python_param.layer"}
@@ -191,6 +195,7 @@ class _Lowering:
         own = [blob for blob in view.blobs.values() if blob.layer == self.ops.layer and blob.data is not None]
         self.result.parameters[index] = sum(blob.data.size for blob in own if blob.data is not None)
         self.result.reads[index] = view.reads
+        self.result.blobs[index] = view.blobs
         if view.variant:
             self.result.variants[index] = view.variant
         self.result.notes += [f"{layer.where}: {note}" for note in view.notes]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+import numpy as np
+
 from prototxt import Layer, Net, Unknown
 from prototxt.errors import WeightsError
 
 from .blobs import BlobSource, FileBlobs
 
-__all__ = ["file_notes", "surplus"]
+__all__ = ["file_notes", "odd_numbers", "surplus"]
 
 
 def surplus(blobs: BlobSource, layer: Layer, used: int) -> str:
@@ -34,6 +36,30 @@ def surplus(blobs: BlobSource, layer: Layer, used: int) -> str:
 def _hint(entry: Unknown) -> str:
     near = get_close_matches(entry.path.rpartition(".")[2], [entry.nearest], 1, 0.8)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def odd_numbers(net: Net, blobs: BlobSource) -> list[str]:
+    """One line for each layer of the net whose stored weights hold NaN or infinity: its outputs will, too."""
+    if not isinstance(blobs, FileBlobs):
+        return []
+    notes = []
+    for layer in {layer.name: layer for layer in net.layers}.values():
+        arrays = [np.asarray(blob) for blob in blobs.blobs.get(layer.name, ())]
+        odd = sum(map(_not_finite, arrays))
+        if odd:
+            total = sum(array.size for array in arrays)
+            notes.append(f"{blobs.source}: {odd:,} of {total:,} weights of {layer.where} are NaN or infinite")
+    return notes
+
+
+def _not_finite(array: np.ndarray) -> int:
+    """How many values are NaN or infinite. One sum tells mostly that there are none, at the speed of memory."""
+    if array.dtype.kind != "f" or not array.size:
+        return 0
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):
+            return 0
+    return int(array.size - np.count_nonzero(np.isfinite(array)))
 
 
 def file_notes(net: Net, blobs: BlobSource) -> list[str]:

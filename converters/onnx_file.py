@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from onnx import TensorProto, helper
 
 from prototxt.errors import ConversionError
 
+from . import fusion
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build
-from .cam_head import CamHead, add_cam_outputs, find_cam_head
+from .cam_head import CamHead, add_cam_outputs, find_cam_head, why_no_head
 from .dims import fixed
 from .graph import Graph
 from .lowering import CamcompatWarning, Lowered
 from .onnx_stream import OnnxModel
 from .onnx_writer import IR_VERSION, OPSET, OnnxWriter, value_info
+from .provenance import digest_ahead, provenance
 
 __all__ = ["cam_head", "onnx_model", "to_onnx"]
 
@@ -38,6 +41,7 @@ def to_onnx(
     metadata: Mapping[str, Any] | None = None,
     symbolic_batch: bool = True,
     keep_losses: bool | None = None,
+    fold: bool = True,
 ) -> Path:
     """Rebuild a Caffe net as an ONNX file whose inputs and outputs bear Caffe's blob names.
 
@@ -55,6 +59,8 @@ def to_onnx(
         metadata: further entries of the JSON that the file keeps under "camcompat" (labels, preprocessing).
         symbolic_batch: False fixes the batch axis at its declared size.
         keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
+        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.fusion`): the same
+            numbers to rounding, in less time. The metadata's "fused" names the layers of each merged node.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -62,6 +68,7 @@ def to_onnx(
     >>> to_onnx("deploy.prototxt", "net.caffemodel", "net.onnx")     # doctest: +SKIP
     PosixPath('net.onnx')
     """
+    digest_ahead(caffemodel)
     lowered = build(
         prototxt,
         caffemodel,
@@ -72,7 +79,10 @@ def to_onnx(
     )
     wants_cam = outputs is None if cam is None else cam
     head = cam_head(lowered, required=bool(cam)) if wants_cam else None
-    return onnx_model(lowered, head, top_k=top_k, metadata=metadata).save(path)
+    options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
+    options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
+    origin = partial(provenance, lowered, caffemodel, options=options, packages=("onnx",))
+    return onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold).save(path)
 
 
 def onnx_model(
@@ -81,8 +91,13 @@ def onnx_model(
     *,
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
+    origin: Callable[[], Mapping[str, Any]] | None = None,
+    fold: bool = True,
 ) -> OnnxModel:
-    """A lowered net as an ONNX model, its tensors still the net's own arrays."""
+    """A lowered net as an ONNX model, its tensors still the net's own arrays; `origin` makes its `provenance`."""
+    if fold:
+        kept = [x for x in (head.features, head.prob, head.weight) if x is not None] if head else []
+        lowered = replace(lowered, graph=fusion.fold(lowered.graph, kept))
     graph = lowered.graph
     if head and top_k < 1:
         raise ConversionError(f"top_k is {top_k}", where=lowered.net.source, remedy="ask for 1 class map or more")
@@ -101,8 +116,7 @@ def onnx_model(
     body = helper.make_graph(writer.nodes, graph.name or "caffe", inputs, results)
     model = helper.make_model(body, producer_name="camcompat", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
-    model.metadata_props.add(key="camcompat", value=json.dumps(_description(lowered, head, metadata)))
-    return OnnxModel(model, writer.tensors)
+    return OnnxModel(model, writer.tensors, partial(_description, lowered, head, metadata, origin))
 
 
 CAM_NAMES = ("scores", "classes", "cams", "k")
@@ -115,7 +129,7 @@ def cam_head(lowered: Lowered, *, required: bool) -> CamHead | None:
         ConversionError: it is required, and there is none.
     """
     head = find_cam_head(lowered.graph)
-    problem = "" if head else "no class activation mapping head was found"
+    problem = "" if head else f"no class activation mapping head was found: {why_no_head(lowered.graph)}"
     remedy = "it takes features -> global average pooling -> InnerProduct; or convert without CAM"
     taken = {x.name for x in lowered.graph.inputs} | set(lowered.graph.outputs)
     clash = [name for name in CAM_NAMES if name in taken]
@@ -139,7 +153,12 @@ def _cam_infos(graph: Graph, head: CamHead) -> list[onnx.ValueInfoProto]:
     ]
 
 
-def _description(lowered: Lowered, head: CamHead | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def _description(
+    lowered: Lowered,
+    head: CamHead | None,
+    metadata: Mapping[str, Any] | None,
+    origin: Callable[[], Mapping[str, Any]] | None,
+) -> dict[str, Any]:
     graph = lowered.graph
     entry: dict[str, Any] = {"format": 1, "net": graph.name, "inputs": [x.name for x in graph.inputs]}
     if graph.inputs:
@@ -150,4 +169,7 @@ def _description(lowered: Lowered, head: CamHead | None, metadata: Mapping[str, 
         entry["cam"] = {"features": head.source, "classifier": head.classifier, "form": head.form}
     if lowered.static:
         entry["static_batch"] = lowered.static
-    return {**entry, **(metadata or {})}
+    if graph.fused:
+        entry["fused"] = graph.fused
+    entry.update(metadata or {})
+    return {**entry, "provenance": origin()} if origin else entry

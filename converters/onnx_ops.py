@@ -12,6 +12,7 @@ import numpy as np
 
 from .dims import Sym, fixed
 from .graph import Node
+from .onnx_lrn import lrn
 from .onnx_nms import adaptive_nms
 
 if TYPE_CHECKING:
@@ -61,25 +62,7 @@ _plain("gather", "Gather", axis="axis")
 _plain("take_along", "GatherElements", axis="axis")
 
 
-LRN_ALPHA = 1e-3  # the nets of the ImageNet years have 1e-4; Caffe's default is 1
-
-
-@translation("lrn")
-def lrn(w: OnnxWriter, node: Node, names: Names) -> Names:
-    (x,), size, alpha, beta, k = names, *(node.attrs[name] for name in ("size", "alpha", "beta", "k"))
-    if 0 < alpha <= LRN_ALPHA and beta > 0:
-        return w.emit(node, "LRN", names, size=size, alpha=alpha, beta=beta, bias=k)
-    # onnxruntime's LRN refuses other signs, and keeps a running sum: where channels differ much and alpha is large,
-    # what it subtracts again leaves an error of 3e-5. Each sum by itself:
-    half, channels = size // 2, fixed(node.outputs[0].shape[1:2])[0]
-    amounts = w.integers([0, half, 0, 0, 0, half, 0, 0])
-    square = w.op("Pad", [w.op("Mul", [x, x]), amounts, w.scalar(0.0)], mode="constant")
-    total = ""
-    for i in range(size):
-        part = w.op("Slice", [square, *map(w.integers, ([i], [i + channels], [1], [1]))])
-        total = w.op("Add", [total, part]) if total else part
-    scale = w.op("Add", [w.op("Mul", [total, w.scalar(alpha / size)]), w.scalar(k)])
-    return w.emit(node, "Mul", [x, w.op("Pow", [scale, w.scalar(-beta)])])
+TRANSLATIONS["lrn"] = lrn
 
 
 @translation("softplus")

@@ -5,21 +5,21 @@ The file is the one that `onnx.save` would write: protobuf's wire format, the te
 
 from __future__ import annotations
 
+import json
+import mmap
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
 from prototxt.errors import ConversionError
-
-from .build import umask
+from weights.atomic import publish, staging
 
 __all__ = ["TYPES", "OnnxModel"]
 
@@ -32,6 +32,7 @@ TYPES = {
 # Field numbers of onnx.proto, each with its wire type 2 (length-delimited).
 GRAPH, INITIALIZER, RAW_DATA = 7 << 3 | 2, 5 << 3 | 2, 9 << 3 | 2
 PROTOBUF_LIMIT = 2_000_000_000  # readers stop at 2 GiB; beyond it the tensors go to a file beside
+PIECE = 16 << 20  # bytes written at once
 INLINE = 1024  # bytes: smaller tensors stay in the model even then
 
 
@@ -45,13 +46,18 @@ def _varint(number: int) -> bytes:
 
 @dataclass
 class OnnxModel:
-    """A model without its initializers, and these as named arrays."""
+    """A model without its initializers, these as named arrays, and what makes its entry "camcompat" (JSON).
+
+    The entry is the file's last field: the sources are still being hashed while the tensors are written, and it can be
+    replaced without touching them.
+    """
 
     proto: onnx.ModelProto
     tensors: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    describe: Callable[[], Mapping[str, Any]] = dict
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it whole or not at all: to a temporary file beside, then renamed.
+        """Write it whole or not at all: in a hidden folder beside, then renamed.
 
         Raises:
             ConversionError: the folder is missing, or the path is one.
@@ -63,13 +69,15 @@ class OnnxModel:
             raise ConversionError(
                 "it is a folder", where=str(target), remedy="give the path of the .onnx file to write"
             )
-        if sum(array.nbytes for _, array in self.tensors) <= PROTOBUF_LIMIT:
-            with _replacing(target) as file:
-                self._write(file)
-            return target
-        data = target.with_name(f"{target.name}.data")
-        with _replacing(data) as beside, _replacing(target) as file:
-            self._write(file, beside, data.name)
+        with staging(target.parent) as stage:
+            made = [stage / target.name]
+            with ExitStack() as files:
+                file, beside = files.enter_context(made[0].open("wb")), None
+                if sum(array.nbytes for _, array in self.tensors) > PROTOBUF_LIMIT:
+                    made.insert(0, stage / f"{target.name}.data")
+                    beside = files.enter_context(made[0].open("wb"))
+                self._write(file, beside, made[0].name)
+            publish(made, target.parent)
         return target
 
     def _write(self, file: BinaryIO, beside: BinaryIO | None = None, location: str = "") -> None:
@@ -87,6 +95,18 @@ class OnnxModel:
             file.write(bytes([INITIALIZER]) + _varint(size) + head)
             if not external:
                 _put(file, array)
+        file.write(metadata_bytes(self.describe()))
+
+    def add_metadata(self, path: Path, more: Mapping[str, Any]) -> None:
+        """Add keys to the entry "camcompat" of the file that `save` wrote, its last field."""
+        before = metadata_bytes(self.describe())
+        with path.open("r+b") as file:
+            start = file.seek(-len(before), os.SEEK_END)
+            if file.read() != before:
+                raise ConversionError("it does not end in its metadata", where=str(path), remedy="convert it again")
+            file.seek(start)
+            file.truncate()
+            file.write(metadata_bytes({**self.describe(), **more}))
 
     @staticmethod
     def _head(name: str, array: np.ndarray, beside: BinaryIO | None, location: str) -> tuple[bytes, bool]:
@@ -101,19 +121,39 @@ class OnnxModel:
         return tensor.SerializeToString(), True
 
 
+def metadata_bytes(values: Mapping[str, Any]) -> bytes:
+    """The entry "camcompat" of a model, as the field of an ONNX file; nothing for no values."""
+    if not values:
+        return b""
+    model = onnx.ModelProto()
+    model.metadata_props.add(key="camcompat", value=json.dumps(values))
+    return bytes(model.SerializeToString())
+
+
 def _put(file: BinaryIO, array: np.ndarray) -> None:
-    """The elements in row-major order; zero-dimensional and empty arrays have no buffer to hand over."""
-    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
+    """The elements in row-major order; what lies in a mapped file does not stay in memory."""
+    if not array.size:
+        return  # (empty arrays have no buffer to hand over)
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    mapped = _mapping(data)
+    for start in range(0, data.size, PIECE):
+        piece = data[start : start + PIECE]
+        file.write(piece.data)
+        if mapped is not None:
+            _forget(mapped, piece)
 
 
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~umask())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _mapping(array: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array is a view of."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base
+    return base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+
+
+def _forget(mapped: mmap.mmap, piece: np.ndarray) -> None:
+    """Let the pages go that are written; the next use reads them from the file again."""
+    offset = piece.ctypes.data - np.frombuffer(mapped, np.uint8, count=1).ctypes.data
+    start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.madvise(mmap.MADV_DONTNEED, start, offset + piece.size - start)

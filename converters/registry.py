@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prototxt.errors import ConversionError
+from prototxt.similar import nearest_names
 
 from .graph import Value
 
@@ -98,5 +98,5 @@ def nearest(name: str) -> str:
     """A hint for an unknown layer type."""
     names = sorted(layer_types())
     by_case = [known for known in names if known.lower() == name.lower()]
-    close = by_case or difflib.get_close_matches(name, names, n=1)
+    close = by_case or nearest_names(name, names)
     return f'did you mean "{close[0]}"? ' if close else ""

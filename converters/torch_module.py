@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from torch import fx
-
+from . import fusion
 from .blobs import WeightsLike
 from .build import NetLike, Shapes, build
 from .lowering import Lowered
+from .origins import origins
+from .torch_net import ABOUT, TorchNet
 from .torch_writer import TorchWriter, class_name
 
 __all__ = ["to_torch", "torch_module"]
@@ -21,7 +23,8 @@ def to_torch(
     outputs: Sequence[str] | None = None,
     input_shapes: Shapes = None,
     keep_losses: bool | None = None,
-) -> fx.GraphModule:
+    fold: bool = False,
+) -> TorchNet:
     """Rebuild a Caffe net as an `nn.Module` in eval mode.
 
     Its children carry the Caffe layer names as Python identifiers (`net.conv1`, `net.conv1_7x7_s2`); `net.code` is the
@@ -35,6 +38,8 @@ def to_torch(
         outputs: the blobs to return (any blob of the net); by default the net's own outputs.
         input_shapes: input name → another shape than the prototxt declares.
         keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
+        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.fusion`): faster,
+            but the children (`net.conv1_bn1_scale1`) no longer hold the caffemodel's own numbers.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -44,12 +49,23 @@ def to_torch(
     torch.Size([1, 1000])
     """
     lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
-    return torch_module(lowered)
+    if not fold:
+        return torch_module(lowered)
+    module = torch_module(replace(lowered, graph=fusion.fold(lowered.graph)))
+    del module.meta[ABOUT]["origins"]  # several blobs have become one number: there is no way back
+    return module
 
 
-def torch_module(lowered: Lowered) -> fx.GraphModule:
+def torch_module(lowered: Lowered) -> TorchNet:
     """A lowered net as a module; `module.layer_names` maps Caffe's layer names to the children's."""
-    writer = TorchWriter(lowered.graph)
+    writer = TorchWriter(lowered.graph, lowered.net)
     module = writer.write(class_name(lowered.net.name))
-    module.__dict__["layer_names"] = dict(writer.layer_names)  # a plain attribute, not a child
+    module.meta[ABOUT] = {
+        "name": type(module).__name__,
+        "layers": dict(writer.layer_names),
+        "blobs": writer.blobs(),
+        "net": lowered.net.message.SerializeToString(deterministic=True),
+        "origins": origins(lowered, writer.constants),
+        "last": {top: lowered.net.resolve(top) for layer in lowered.net.message.layer for top in layer.top},
+    }
     return module.eval()

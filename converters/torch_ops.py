@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import torch_functions, torch_pooling
-from .dims import fixed, static
+from .dims import fixed, numel, static
 from .graph import Node
 from .torch_pooling import flat_pads
 
@@ -69,7 +69,7 @@ _module("tanh", lambda a: nn.Tanh())
 _module("leaky_relu", lambda a: nn.LeakyReLU(a["alpha"]))
 _module("elu", lambda a: nn.ELU(a["alpha"]))
 _module("softmax", lambda a: nn.Softmax(dim=a["axis"]))
-_module("lrn", lambda a: nn.LocalResponseNorm(a["size"], a["alpha"], a["beta"], a["k"]))
+_module("lrn", lambda a: torch_functions.LocalResponseNorm(a["size"], a["alpha"], a["beta"], a["k"]))
 
 
 @translation("softplus")
@@ -220,6 +220,11 @@ def top_k(w: TorchWriter, node: Node, xs: Operands) -> Any:
 
 @translation("reshape")
 def reshape(w: TorchWriter, node: Node, xs: Operands) -> Any:
+    x, shape = node.inputs[0], node.attrs["shape"]
+    assert x is not None
+    axis = len(shape) - 1
+    if 0 <= axis < len(x.shape) - 1 and shape == (*x.shape[:axis], numel(x.shape[axis:])):
+        return w.call(torch.flatten, xs[0], axis)
     return w.call(torch.reshape, xs[0], w.shape(node.attrs["shape"], infer=True))
 
 

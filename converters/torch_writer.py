@@ -12,16 +12,21 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from prototxt import Layer, Net
+
 from . import torch_functions
 from .dims import Dim, Sym
 from .graph import Graph, Node, Value
+from .torch_dropout import Dropouts
+from .torch_net import TorchNet
 from .torch_ops import TRANSLATIONS
+from .torch_scale import offset_of, scale, scaled_channels
 
 __all__ = ["TorchWriter", "class_name", "identifier"]
 
 # What a written module has of its own (torch's attributes, and the functions beside it in written source).
-_MODULE = fx.GraphModule(nn.Module(), fx.Graph())
-_RESERVED = {*dir(_MODULE), *vars(_MODULE), *torch_functions.__all__, "self", "layer_names"}
+_MODULE = TorchNet(nn.Module(), fx.Graph())
+_RESERVED = {*dir(_MODULE), *vars(_MODULE), *torch_functions.__all__, "self", "load"}
 
 
 def identifier(name: str) -> str:
@@ -33,6 +38,8 @@ def identifier(name: str) -> str:
     # Python reads identifiers in this normal form: an attribute of another spelling would never be found.
     name = unicodedata.normalize("NFKC", name) or "layer"
     plain = "".join(c if f"_{c}".isidentifier() else "_" for c in name)
+    if plain == "_" or plain.startswith("__"):  # inside a class, Python reads `self.__x` as another name
+        plain = f"_{plain.lstrip('_') or 'layer'}"
     if not plain.isidentifier():
         plain = f"_{plain}"
     return f"{plain}_" if keyword.iskeyword(plain) or plain in _RESERVED else plain
@@ -46,43 +53,78 @@ def class_name(name: str) -> str:
     """
     plain = identifier(name or "CaffeNet").strip("_") or "CaffeNet"
     plain = plain[0].upper() + plain[1:]
-    return plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"Net_{plain}"
+    free = plain.isidentifier() and not keyword.iskeyword(plain) and plain not in ("Path", "Tensor")  # imported there
+    return plain if free else f"Net_{plain}"
 
 
 class TorchWriter:
-    """Collects fx nodes and the modules and tensors that they refer to."""
+    """Collects fx nodes and the modules and tensors that they refer to.
 
-    def __init__(self, graph: Graph) -> None:
-        self.source = graph
+    Attributes:
+        layer_names: Caffe layer → child.
+        constants: key of the state → the constant of the graph that it was made from.
+    """
+
+    def __init__(self, graph: Graph, net: Net | None = None) -> None:
+        self.source, self.net = graph, net
         self.graph = fx.Graph()
         self.root = nn.Module()
         self.env: dict[int, fx.Node] = {}
-        self.layer_names: dict[str, str] = {}  # Caffe layer → child
+        self.layer_names: dict[str, str] = {}
+        self.constants: dict[str, Value] = {}
         self._parameters: dict[int, torch.Tensor] = {}
         self._references: dict[int, fx.Node] = {}
         self._like: fx.Node | None = None
         self._name = ""
+        self._dropouts = Dropouts(net, graph, self.tensor, self._layer_module)
 
-    def write(self, class_name: str) -> fx.GraphModule:
+    def write(self, class_name: str) -> TorchNet:
         for x in self.source.inputs:
             placeholder = self.env[id(x)] = self.graph.placeholder(identifier(x.name))
             placeholder.target = placeholder.name  # which fx has made unlike all other names of the code
-        for node in self.source.nodes:
-            self._name = next((x.name for x in node.outputs if x.name), "")
-            operands = [self.operand(x) for x in node.inputs]
-            if not any(isinstance(x, (fx.Node, _Lazy)) for x in operands):  # torch's functions want a tensor
-                operands = [None if x is None else self.tensor(x) for x in node.inputs]
-            result = TRANSLATIONS[node.op](self, node, operands)
-            for x, fx_node in zip(node.outputs, result if isinstance(result, tuple) else (result,)):
-                self.env[id(x)] = fx_node
-        results = {name: self._result(x) for name, x in self.source.outputs.items()}
+            placeholder.meta["shape"] = tuple(str(dim) if isinstance(dim, Sym) else dim for dim in x.shape)
+        taken: Node | None = None
+        for node, after in zip(self.source.nodes, [*self.source.nodes[1:], None]):
+            if node is taken:
+                continue
+            taken = offset_of(node, after) if scaled_channels(node) else None
+            self._node(node, taken)
+        results = {name: self._result(name, x) for name, x in self.source.outputs.items()}
         self.graph.output(next(iter(results.values())) if len(results) == 1 else results)
         self.graph.lint()
-        return fx.GraphModule(self.root, self.graph, class_name=class_name)
+        return TorchNet(self.root, self.graph, class_name=class_name)
 
-    def _result(self, x: Value) -> fx.Node:
+    def _node(self, node: Node, offset: Node | None) -> None:
+        results = (offset or node).outputs
+        self._name = next((x.name for x in results if x.name), "")
+        operands = [self._dropouts.operand(node.index, x) if x is not None else None for x in node.inputs]
+        operands = [self.operand(x) if found is None else found for found, x in zip(operands, node.inputs)]
+        if not any(isinstance(x, (fx.Node, _Lazy)) for x in operands):  # torch's functions want a tensor
+            operands = [None if x is None else self.tensor(x) for x in node.inputs]
+        if scaled_channels(node):
+            made = scale(self, node, offset, operands[0])
+        else:
+            made = TRANSLATIONS[node.op](self, node, operands)
+        for x, fx_node in zip(results, made if isinstance(made, tuple) else (made,)):
+            self.env[id(x)] = fx_node
+            fx_node.meta["layer"] = node.layer
+
+    def blobs(self) -> dict[str, str]:
+        """Blob → the name of the fx node that holds it, for all blobs that the module computes."""
+        found = {name: self._dropouts.made(name) for name in self.source.blobs}
+        nodes = {name: found[name] or self.env.get(id(value)) for name, value in self.source.blobs.items()}
+        return {name: node.name for name, node in nodes.items() if node is not None}
+
+    def _result(self, name: str, x: Value) -> fx.Node:
         # A copy of a constant: the caller may change what it gets without changing the weights.
-        return self.graph.call_method("clone", (self.tensor(x),)) if x.is_constant else self.tensor(x)
+        if x.is_constant:
+            return self.graph.call_method("clone", (self.tensor(x),))
+        version = next((each for each in (name, *self._versions(name)) if self.source.blobs.get(each) is x), "")
+        return self._dropouts.blob(version) if version else self.tensor(x)
+
+    def _versions(self, name: str) -> list[str]:
+        """What the user's name of a blob may stand for: the last of those that in-place layers wrote."""
+        return [each for each in reversed(self.source.blobs) if each.partition("@")[0] == name]
 
     # Operands.
 
@@ -105,7 +147,7 @@ class TorchWriter:
         if id(x) not in self._references:
             owner, path = self._container(x.layer)
             name = self._free(owner, identifier(x.name))
-            self._attach(owner, name, x)
+            self._attach(owner, path, name, x)
             self._references[id(x)] = self.graph.get_attr(f"{path}.{name}")
         return self._references[id(x)]
 
@@ -126,8 +168,9 @@ class TorchWriter:
             candidate = f"{name}_{count}"
         return candidate
 
-    def _attach(self, owner: nn.Module, name: str, x: Value) -> None:
-        tensor = self._tensor_of(x)
+    def _attach(self, owner: nn.Module, path: str, name: str, x: Value, shape: Sequence[int] | None = None) -> None:
+        tensor = self._tensor_of(x, shape)
+        self.constants[f"{path}.{name}"] = x
         if name in owner._buffers or not x.learned:
             owner.register_buffer(name, tensor)
         else:
@@ -135,11 +178,11 @@ class TorchWriter:
             owner.register_parameter(name, parameter)
             self._parameters[id(x)] = parameter
 
-    def _tensor_of(self, x: Value) -> torch.Tensor:
+    def _tensor_of(self, x: Value, shape: Sequence[int] | None) -> torch.Tensor:
         """The constant as a tensor, the same object for all its users: shared weights stay shared."""
         if id(x) not in self._parameters:
             assert x.data is not None
-            self._parameters[id(x)] = torch.from_numpy(np.array(x.data, order="C"))
+            self._parameters[id(x)] = torch.from_numpy(np.array(x.data, order="C").reshape(shape or x.data.shape))
         return self._parameters[id(x)]
 
     # What translations call.
@@ -153,16 +196,35 @@ class TorchWriter:
             self.layer_names[layer] = name
         return self.layer_names[layer]
 
-    def module(self, node: Node, module: nn.Module, x: Any, **constants: Value | None) -> fx.Node:
+    def module(
+        self, node: Node, module: nn.Module, x: Any, shape: Sequence[int] | None = None, **constants: Value | None
+    ) -> fx.Node:
         """Call a module on x; it becomes the layer's child and holds the constants under these names."""
         path = self.child_name(node.layer)
         if isinstance(getattr(self.root, path, None), nn.Module):  # a layer of several primitives
             path = self._free(self.root, f"{path}_{node.op}")
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = self._momentum(node)
         for name, value in constants.items():
             if value is not None:
-                self._attach(module, name, value)
+                self._attach(module, path, name, value, shape)
         self.root.add_module(path, module)
         return self.graph.create_node("call_module", path, (self._plain(x),), name=self._fx_name())
+
+    def _layer_module(self, layer: Layer, module: nn.Module, x: fx.Node) -> fx.Node:
+        """Call a module of a layer that has no primitive (Dropout), right behind its operand."""
+        path = self.child_name(layer.name or layer.type)
+        self.root.add_module(path, module)
+        made = self.graph.create_node("call_module", path, (x,), name=identifier(layer.tops[0]))
+        made.meta["layer"] = layer.name
+        return made
+
+    def _momentum(self, node: Node) -> float:
+        """By how much a batch moves the statistics in training: Caffe's moving_average_fraction, told as torch does."""
+        layer = self.net.layers[node.index] if self.net is not None and node.index >= 0 else None
+        if layer is None or layer.type != "BatchNorm":
+            return 0.1
+        return round(1 - float(layer.message.batch_norm_param.moving_average_fraction), 6)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         arguments = tuple(self._plain(x) for x in args)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prototxt.errors import ConversionError
+from prototxt.limits import check_size, get_limits, raise_hint
 
 from .dims import Dim, static
 from .graph import Value
@@ -67,6 +68,8 @@ class LayerView:
         """
         if index not in self.blobs:
             exact = tuple(static(dim, f"the shape of blob {index} ({name}) is needed") for dim in shape)
+            if problem := check_size(exact):
+                raise self.error(f"blob {index} ({name}): {problem}", raise_hint("elements"))
             found = self._fetch(index, exact)
             if not isinstance(found, Value):
                 found = self.ops.const(found, name, dtype="float32", learned=True)
@@ -84,6 +87,13 @@ class LayerView:
         if not -rank <= axis < rank:
             raise self.error(f"axis {axis} is outside of a blob with {rank} axes")
         return axis % rank
+
+    def constant(self, count: int) -> None:
+        """Refuse to make a constant of so many elements, before it is made."""
+        most = get_limits().constant_elements
+        if count > most:
+            problem = f"it asks for a constant of {count:,} elements, the limit is {most:,}"
+            raise self.error(problem, raise_hint("constant_elements"))
 
     def error(self, message: str, remedy: str = "") -> ConversionError:
         """A `ConversionError` that names this layer; raise it."""

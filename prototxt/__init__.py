@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prototxt.deployment import deploy
+    from prototxt.dump import dumps
     from prototxt.errors import CamcompatError, ConversionError, DownloadError, PrototxtError, WeightsError
+    from prototxt.limits import Limits, get_limits, limited, set_limits
     from prototxt.net import Layer, Net, from_message, load, loads
     from prototxt.text import Parsed, Unknown, parse
 
@@ -22,21 +24,28 @@ __all__ = [
     "ConversionError",
     "DownloadError",
     "Layer",
+    "Limits",
     "Net",
     "Parsed",
     "PrototxtError",
     "Unknown",
     "WeightsError",
     "deploy",
+    "dumps",
     "from_message",
+    "get_limits",
+    "limited",
     "load",
     "loads",
     "parse",
+    "set_limits",
 ]
 
 _MODULES = {
     "prototxt.deployment": ("deploy",),
+    "prototxt.dump": ("dumps",),
     "prototxt.errors": ("CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"),
+    "prototxt.limits": ("Limits", "get_limits", "limited", "set_limits"),
     "prototxt.net": ("Layer", "Net", "from_message", "load", "loads"),
     "prototxt.text": ("Parsed", "Unknown", "parse"),
 }

@@ -6,11 +6,12 @@ pooling method would be read as MAX.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prototxt.entry import place
 from prototxt.errors import PrototxtError
+from prototxt.fields import is_repeated
 from prototxt.text import Unknown
 
 __all__ = ["unknown_fields"]
@@ -23,7 +24,7 @@ def unknown_fields(net: Any, source: str) -> tuple[Unknown, ...]:
     """Every field of a NetParameter that the schema lacks.
 
     Raises:
-        PrototxtError: an enum has a value that the schema lacks.
+        PrototxtError: an enum has a value that the schema lacks, or a string is no UTF-8 text.
     """
     found = [Unknown(path, None, None, text) for path, text in _unknown(net, "", "", source, ("layer", "layers"))]
     for index, layer in enumerate(net.layers or net.layer):
@@ -47,10 +48,25 @@ def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ..
             text = f"{path}{field.name} is {entry.data}, a value that only a fork knows"
             raise PrototxtError(text, where=where, remedy="give the prototxt of the net as well")
     for descriptor, value in message.ListFields():
+        if descriptor.type == descriptor.TYPE_STRING:
+            _check_text(value if is_repeated(descriptor) else (value,), descriptor.name, where)
         if descriptor.message_type is None or descriptor.name in skip:
             continue
         for each in value if hasattr(value, "__len__") else (value,):
             yield from _unknown(each, f"{path}{descriptor.name}.", descriptor.name, where, ("blobs",))
+
+
+def _check_text(values: Iterable[str | bytes], name: str, where: str) -> None:
+    """Refuse strings that are no UTF-8: protobuf hands them out as bytes, in some releases it raises."""
+    try:
+        wrong = next((value for value in values if isinstance(value, bytes)), None)
+    except UnicodeDecodeError as error:
+        wrong = error.object
+    if wrong is not None:
+        text = f"{name} is no UTF-8 text: {wrong[:40]!r}"
+        raise PrototxtError(
+            text, where=where, remedy="download the file again, or give the prototxt of the net as well"
+        )
 
 
 def _text(data: Any) -> str:

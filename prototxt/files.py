@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prototxt.errors import PrototxtError
 from prototxt.foreign import kind_of
+from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["check_text", "read_text"]
 
@@ -37,7 +38,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
             # A caffemodel of half a gigabyte is recognised by its beginning.
             if not head.startswith((b"\xff\xfe", b"\xfe\xff")):
                 check_text(head.decode("latin-1"), name)
-            data = head + file.read()
+            most = get_limits().text_bytes
+            data = head + file.read(max(most + 1 - len(head), 0))
+            if len(data) > most:
+                raise PrototxtError(f"it has more than {most:,} bytes", where=name, remedy=raise_hint("text_bytes"))
     except OSError as error:
         reason = error.strerror or str(error)
         raise PrototxtError(f"cannot read the file: {reason}", where=name, remedy="check the path") from error

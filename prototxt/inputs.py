@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prototxt.errors import PrototxtError
+from prototxt.limits import check_blob, raise_hint
 
 __all__ = ["input_shapes_of"]
+
+_SHOWN = 32  # sizes of a shape in a message
 
 
 def input_shapes_of(
@@ -71,6 +74,10 @@ def _checked(name: str, shape: tuple[int, ...] | None, where: str) -> tuple[int,
     if shape is None:
         raise PrototxtError(f'input "{name}" declares no shape', where=where, remedy=remedy)
     if any(size < 1 for size in shape):
-        written = "x".join(str(size) for size in shape)
+        written = "x".join(str(size) for size in shape[:_SHOWN])
         raise PrototxtError(f'input "{name}" has the shape {written}, but sizes start at 1', where=where, remedy=remedy)
+    problem = check_blob(shape)
+    if problem:
+        hint = raise_hint("axes" if "axes" in problem else "elements")
+        raise PrototxtError(f'input "{name}": {problem}', where=where, remedy=f"{remedy}; {hint}")
     return shape

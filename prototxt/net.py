@@ -12,6 +12,7 @@ from prototxt.entry import Entry, place
 from prototxt.errors import PrototxtError
 from prototxt.files import read_text
 from prototxt.inputs import input_shapes_of
+from prototxt.limits import get_limits, raise_hint
 from prototxt.rules import included, net_state
 from prototxt.schema import message_class
 from prototxt.structure import Layer, Net
@@ -131,6 +132,7 @@ def build(
     rewrite: Rewrite | None = None,
 ) -> Net:
     """Upgrade, filter, wire and check."""
+    _check_count(parsed)
     upgraded = upgrade(parsed.message, lambda index: _original_place(parsed, index))
     message = upgraded.message
     message.state.CopyFrom(net_state(message.state, phase, level, stages, parsed.source))
@@ -204,9 +206,22 @@ def _replace_layers(message: Any, entries: list[Entry]) -> None:
     message.layer.extend(copies.layer)
 
 
+def _check_count(parsed: Parsed) -> None:
+    """Refuse a net of more layers than the limit; a text was refused before, the net of a caffemodel is here."""
+    most, count = get_limits().layers, len(parsed.message.layer) + len(parsed.message.layers)
+    if count > most:
+        message = f"it has {count:,} layers, the limit is {most:,}"
+        raise PrototxtError(message, where=parsed.source, remedy=raise_hint("layers"))
+
+
 def _check_layers(layers: Iterable[Any], places: Iterable[str]) -> None:
     """What Caffe checks of each layer by itself."""
+    most = get_limits().blobs_per_layer
     for layer, where in zip(layers, places, strict=True):
+        for what, count in (("bottoms", len(layer.bottom)), ("tops", len(layer.top))):
+            if count > most:
+                message = f"it has {count:,} {what}, the limit is {most:,}"
+                raise PrototxtError(message, where=where, remedy=raise_hint("blobs_per_layer"))
         if not layer.type:
             raise PrototxtError("the layer has no type", where=where, remedy='add type: "..."')
         if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from prototxt.entry import place
 from prototxt.errors import PrototxtError
+from prototxt.similar import nearest_names
 from prototxt.text import Unknown
 
 __all__ = ["Layer", "Net"]
@@ -96,6 +96,6 @@ class Net:
         names = {name: None for layer in self.layers for name in layer.tops}
         if blob in names:
             return blob
-        near = get_close_matches(blob, [*self._last, *names], 1)
-        remedy = f'did you mean "{near[0]}"?' if near else f"the outputs are {', '.join(self.outputs)}"
+        near = nearest_names(blob, [*self._last, *names])
+        remedy = f'did you mean "{near[0]}"?' if near else f"the outputs are {', '.join(self.outputs[:20])}"
         raise PrototxtError(f'the net has no blob "{blob}"', where=self.source, remedy=remedy)

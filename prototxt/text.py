@@ -7,6 +7,7 @@ accepts is otherwise what protobuf's parser accepts, and so what Caffe accepts.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from typing import Any
 from prototxt.errors import PrototxtError
 from prototxt.fields import MESSAGE, Field, Table, table_of
 from prototxt.files import check_text
+from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
 from prototxt.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
 from prototxt.values import read_value
@@ -104,6 +106,7 @@ class _Reader:
         self.unknown: list[Unknown] = []
         self.first: dict[str, int] = {}
         self.nearest: dict[tuple[int, str], str] = {}
+        self.limits = get_limits()
 
     def _ahead(self) -> None:
         """Have the next few tokens at hand."""
@@ -205,6 +208,8 @@ class _Reader:
         assert field.table is not None
         if field.is_layer and self.layer is None and not self.path:
             self.layer = len(self.lines)
+            if self.layer >= self.limits.layers:
+                raise self._beyond(start, "layers")
             self.lines.append(self.tokens.source.line(self.tokens.offsets[start]))
             self.fields(child, field.table, _CLOSER[text], opened)
             self.layer = None
@@ -277,8 +282,16 @@ class _Reader:
         source, offset = self.tokens.source, self.tokens.offsets[start]
         value = " ".join(source.text[self.tokens.offsets[first] : self.tokens.end(self.at - 1)].split())
         path = ".".join([*self.path, name])
+        if len(self.unknown) >= self.limits.unknown_fields:
+            raise self._beyond(start, "unknown_fields")
         place = (source.line(offset), source.column(offset))
         self.unknown.append(Unknown(path, *place, value, self.layer, self._nearest(name, table)))
+
+    def _beyond(self, index: int, limit: str) -> PrototxtError:
+        """A limit was passed at a token."""
+        most = getattr(self.limits, limit)
+        what = limit.replace("_", " ")
+        return self.tokens.error(index, f"there are more than {most:,} {what}", raise_hint(limit))
 
     def _nearest(self, name: str, table: Table) -> str:
         """The known field with the most similar name; "" if there is none, or too many have been asked for."""
@@ -289,7 +302,7 @@ class _Reader:
 
     def _skip_brackets(self) -> None:
         """Pass over a bracketed value, whatever it holds."""
-        open_ones: list[int] = []
+        open_ones = array("q")  # no recursion: nesting of any depth costs 8 bytes a bracket
         while True:
             self._ahead()
             kind, text = self.kinds[self.at], self.texts[self.at]

@@ -7,7 +7,9 @@ its prototxts with.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
+from collections.abc import Callable
 
 from prototxt.errors import PrototxtError
 
@@ -27,13 +29,13 @@ __all__ = [
 END, IDENTIFIER, NUMBER, STRING, PUNCTUATION, _COMMENT, _BAD = range(7)
 
 # A comment is a token that is dropped, and not a repetition inside of the expression: a million of them in a row would
-# be a million steps for the expression to remember.
+# be a million steps for the expression to remember. (It remembers every escape in a string, too, so they are limited.)
 _TOKEN = re.compile(
     r"""\s*
     (?: ([A-Za-z_][A-Za-z0-9_]*)
       | ( -?\s* (?: 0[xX][0-9a-fA-F]+ | (?: [0-9]+ (?:\.[0-9]*)? | \.[0-9]+ ) (?:[eE][+-]?[0-9]+)? [fF]? ) (?![\w.])
         | -\s*[A-Za-z]+ (?![\w.]) )
-      | ( "[^"\\\n]*(?:\\.[^"\\\n]*)*" | '[^'\\\n]*(?:\\.[^'\\\n]*)*' )
+      | ( "[^"\\\n]*(?:\\.[^"\\\n]*){0,65535}" | '[^'\\\n]*(?:\\.[^'\\\n]*){0,65535}' )
       | ([{}<>\[\]:,;])
       | (\#[^\n]*)
       | (.)
@@ -47,6 +49,7 @@ _TEMPLATE = re.compile(
 _TEMPLATE_REACH = 200  # characters on either side of an error in which a placeholder is looked for
 _BLOCK = 8192  # tokens found at a time
 _SHOWN = 60
+_ESCAPES = 65_535  # in one string: as many as _TOKEN allows
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _SIMPLE_ESCAPES = {
     **dict(zip("abfnrtv", (b"\a", b"\b", b"\f", b"\n", b"\r", b"\t", b"\v"), strict=True)),
@@ -121,9 +124,10 @@ class Tokens:
     def __init__(self, source: Source) -> None:
         source.check_characters()
         self.source = source
-        self.kinds: list[int] = []
+        # Arrays: a megabyte of braces is a million tokens, and an integer of a list takes 36 bytes.
+        self.kinds = array("b")
         self.texts: list[str] = []
-        self.offsets: list[int] = []
+        self.offsets = array("q")
         # A byte order mark is no blank to the regular expression.
         self._matches = _TOKEN.finditer(source.text, 1 if source.text.startswith("\ufeff") else 0)
 
@@ -135,8 +139,16 @@ class Tokens:
         """
         if index < len(self.kinds) or (self.kinds and self.kinds[-1] == END):
             return
-        kinds, texts, offsets = self.kinds.append, self.texts.append, self.offsets.append
-        last = index + _BLOCK
+        kinds: list[int] = []  # quicker to append to than arrays
+        offsets: list[int] = []
+        try:
+            self._find(index, kinds.append, offsets.append)
+        finally:
+            self.kinds.extend(kinds)
+            self.offsets.extend(offsets)
+
+    def _find(self, index: int, kinds: Callable[[int], None], offsets: Callable[[int], None]) -> None:
+        texts, last = self.texts.append, index + _BLOCK
         for match in self._matches:
             kind = match.lastindex
             if kind == _COMMENT:
@@ -148,20 +160,23 @@ class Tokens:
                 return
             if kind == _BAD:
                 # What stands before may be an error of its own, which comes first.
-                if len(self.kinds) > index:
+                if len(self.texts) > index:
                     self._matches = _TOKEN.finditer(self.source.text, match.start(kind))
                     return
                 raise self._bad(match.start(kind))
             kinds(kind)
             texts(match[kind])
             offsets(match.start(kind))
-            if len(self.kinds) > last:
+            if len(self.texts) > last:
                 return
 
     def _bad(self, offset: int) -> PrototxtError:
         character = self.source.text[offset]
         if character in "\"'":
-            return self.source.error(offset, "a string is not closed on its line", f"add the closing {character}")
+            problem = f"a string is not closed on its line, or has more than {_ESCAPES:,} escapes"
+            if self.source.text.count("\\", offset, offset + 2 * _ESCAPES) < _ESCAPES:
+                problem = "a string is not closed on its line"
+            return self.source.error(offset, problem, f"add the closing {character}")
         if character in "0123456789.-":
             found = re.compile(r"[\w.+-]*").match(self.source.text, offset)
             word = found[0] if found else character

@@ -6,11 +6,11 @@ After ``UpgradeV0Net`` in ``caffe/util/upgrade_proto.cpp``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from prototxt.errors import PrototxtError
 from prototxt.schema import message_class
+from prototxt.similar import nearest_names
 
 __all__ = ["V0_TYPES", "fold_padding", "upgrade_v0_layer"]
 
@@ -107,7 +107,7 @@ def fold_padding(net: Any, where: Callable[[int | None], str]) -> list[tuple[int
             kept.append((index, copy))
         for position, bottom in enumerate(layer.bottom):
             if bottom not in producer:
-                near = next(iter(get_close_matches(bottom, producer, 1)), "")
+                near = next(iter(nearest_names(bottom, producer)), "")
                 remedy = f"did you mean {near}?" if near else "declare it with input"
                 raise PrototxtError(f'unknown bottom blob "{bottom}"', where=where(index), remedy=remedy)
             source = net.layers[producer[bottom]] if producer[bottom] >= 0 else None
@@ -146,7 +146,7 @@ def upgrade_v0_layer(old: Any, where: str) -> tuple[Any, list[tuple[str, str]]]:
     inner = old.layer
     if inner.HasField("type"):
         if inner.type not in V0_TYPES:
-            near = next(iter(get_close_matches(inner.type, V0_TYPES, 1)), "")
+            near = next(iter(nearest_names(inner.type, V0_TYPES)), "")
             message = f'"{inner.type}" is no layer type of the oldest format' + (f"; nearest: {near}" if near else "")
             raise PrototxtError(message, where=where, remedy="write the net in the new format")
         new.type = new.LayerType.Value(V0_TYPES[inner.type])

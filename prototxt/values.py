@@ -49,12 +49,12 @@ def _string(tokens: Tokens, field: Field, index: int) -> tuple[str | bytes, int]
     after = index + 1
     if "\\" not in text and tokens.kinds[after] != STRING and not field.is_bytes:
         return text[1:-1], after
-    pieces = [tokens.string(index)]
+    joined = bytearray(tokens.string(index))
     while tokens.kinds[after] == STRING:
-        pieces.append(tokens.string(after))
+        joined += tokens.string(after)
         after += 1
         tokens.reach(after + 1)
-    data = b"".join(pieces)
+    data = bytes(joined)
     if field.is_bytes:
         return data, after
     try:

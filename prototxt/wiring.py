@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from prototxt.errors import PrototxtError
+from prototxt.similar import nearest_names
 
 __all__ = ["Wiring", "wire"]
 
@@ -92,7 +92,7 @@ def _unknown_bottom(bottom: str, known: Iterable[str], where: str, absent: dict[
     if bottom in absent:
         message = f'bottom blob "{bottom}" comes only from a layer that this phase leaves out: {absent[bottom]}'
         return PrototxtError(message, where=where, remedy="use the deploy prototxt, or another phase")
-    near = next(iter(get_close_matches(bottom, list(known), 1)), "")
+    near = next(iter(nearest_names(bottom, known)), "")
     remedy = f'did you mean "{near}"?' if near else "a layer above, or an input, has to produce it"
     return PrototxtError(f'unknown bottom blob "{bottom}"', where=where, remedy=remedy)
 
@@ -114,6 +114,7 @@ def _name(values: Iterable[_Value], current: dict[str, _Value], layers: Sequence
     """Name every value: the blob's own name for the last one, or for an input; ``blob@layer`` for the others."""
     inputs = {value.blob for value in values if layers[value.writer].type == "Input"}
     taken = set(current)
+    numbers: dict[str, int] = {}
     for value in values:
         layer = layers[value.writer]
         plain = layer.type == "Input" if value.blob in inputs else current[value.blob] is value
@@ -122,8 +123,9 @@ def _name(values: Iterable[_Value], current: dict[str, _Value], layers: Sequence
             continue
         # Layers may be nameless, and names may repeat.
         stem = value.name = f"{value.blob}@{layer.name or layer.type}"
-        number = 1
+        number = numbers.get(stem, 1)  # ten thousand layers may share a name: none is counted twice
         while value.name in taken:
             number += 1
             value.name = f"{stem}#{number}"
+        numbers[stem] = number
         taken.add(value.name)

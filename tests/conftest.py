@@ -19,7 +19,17 @@ def shared() -> Path:
     return SHARED
 
 
-SLOW = ("test_documents", "test_nets", "test_corpus")
+SLOW = (
+    "test_jobs",
+    "test_pytorch_docs",
+    "robustness",
+    "test_verification",
+    "test_documents",
+    "test_nets",
+    "test_corpus",
+    "test_python_source",
+    "test_torch_compile",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click import Context
+from PIL import Image
 
 from camcompat.cli import COMMANDS, main
 from weights.catalog import find
@@ -30,7 +31,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = find("shapes-cam")
     shutil.copy(model.path("prototxt"), path / "deploy.prototxt")
     shutil.copy(model.path("caffemodel"), path / "net.caffemodel")
-    shutil.copy(next((model.folder / "pictures").glob("*.jpg")), path / "picture.jpg")
+    pictures = sorted((model.folder / "pictures").glob("*.jpg"))
+    shutil.copy(pictures[0], path / "picture.jpg")
+    (path / "pictures").mkdir()
+    for picture in pictures[1:3]:
+        shutil.copy(picture, path / "pictures")
+    Image.radial_gradient("L").save(path / "heatmap.png")
     _run(
         [
             sys.executable,

@@ -38,7 +38,9 @@ def prior_box(ops: Ops, view: LayerView, x: Value, image: Value) -> Value:
         if p.has(name):
             raise view.error(f"{name} belongs to a fork's PriorBox", "give min_size and aspect_ratio as SSD does")
     grid = _grid(view, p, x, image)
-    boxes = _boxes(grid, _sizes(view, p))
+    sizes = _sizes(view, p)
+    view.constant(8 * grid.height * grid.width * len(sizes))
+    boxes = _boxes(grid, sizes)
     if not p.has("clip"):
         view.notes.append("clip is not stated; boxes are clipped, as SSD's first release did and later ones do not")
     if p.clip:

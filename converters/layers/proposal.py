@@ -108,6 +108,7 @@ def _propose(ops: Ops, view: LayerView, s: Settings, scores: Value, deltas: Valu
         raise view.error(f"{scores.shape[0]} images; Proposal takes one at a time", "set the batch size to 1")
     kinds = len(s.anchors)
     height, width = (static(dim, "the size of the score map is needed") for dim in scores.shape[2:])
+    view.constant(4 * kinds * height * width)
     if scores.shape[1] != 2 * kinds or tuple(deltas.shape) != (1, 4 * kinds, height, width):
         raise view.error(
             f"scores {scores.shape} and deltas {deltas.shape} do not fit {kinds} anchors per cell",

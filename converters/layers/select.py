@@ -87,6 +87,7 @@ def im2col(ops: Ops, view: LayerView, x: Value) -> Value:
         if size < 1:
             raise view.error(f"a window of {kernel} does not fit into {x.shape[axis + 1 :]} padded by {pads}")
         sizes.append(size)
+        view.constant(k * size)
         y = ops.gather(y, ops.const(np.add.outer(np.arange(k) * d, np.arange(size) * s), "places"), 2 + 2 * i)
     order = [0, 1, *range(2, 2 + 2 * count, 2), *range(3, 3 + 2 * count, 2)]
     top: Shape = (*x.shape[:axis], static(x.shape[axis]) * int(np.prod(kernel)), *sizes)

@@ -123,6 +123,9 @@ def permute(ops: Ops, view: LayerView, x: Value) -> Value:
     return ops.transpose(x, order + [axis for axis in range(len(x.shape)) if axis not in order])
 
 
+FEW_TILES = 64  # as operands of one Concat; a file may ask for thousands
+
+
 @layer("Tile")
 def tile(ops: Ops, view: LayerView, x: Value) -> Value:
     """the blob repeated `tiles` times along `axis` (Caffe: tile_layer.cpp)"""
@@ -130,7 +133,11 @@ def tile(ops: Ops, view: LayerView, x: Value) -> Value:
     axis = view.axis(p.axis, len(x.shape))
     if p.tiles < 1:
         raise view.error("tiles is missing or not positive")
-    return ops.concat([x] * p.tiles, axis)
+    if p.tiles <= FEW_TILES:
+        return ops.concat([x] * p.tiles, axis)
+    outer, inner = numel(x.shape[:axis]), numel(x.shape[axis:])
+    rows = ops.expand(ops.reshape(x, (outer, 1, inner)), (outer, p.tiles, inner))
+    return ops.reshape(rows, (*x.shape[:axis], x.shape[axis] * p.tiles, *x.shape[axis + 1 :]))
 
 
 @layer("ShuffleChannel")
@@ -167,6 +174,7 @@ def reorg(ops: Ops, view: LayerView, x: Value) -> Value:
         raise view.error(f"{channels} channels are not a multiple of stride² = {stride * stride}")
     if (height % stride or width % stride) and not p.reverse:
         raise view.error(f"{height} x {width} is not a multiple of stride {stride}")
+    view.constant(channels * height * width)
     # Darknet indexes as if the blob had C/s² channels of (H·s, W·s), whichever way it goes; a gather says just that.
     index = np.arange(channels * height * width).reshape(channels, height, width)
     source, shape = _darknet(index, stride, p.reverse)

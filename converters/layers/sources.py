@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..graph import Value
@@ -27,6 +29,7 @@ def dummy_data(ops: Ops, view: LayerView) -> list[Value]:
         if filler is not None and filler.type != "constant":
             raise view.error(f'data_filler type "{filler.type}" draws numbers', 'use "constant", or an Input layer')
         value = 0.0 if filler is None else filler.value
+        view.constant(math.prod(shape))
         # A constant of the graph where nothing else says on which device and in which precision it runs.
         tops.append(ops.zeros(shape, value) if ops.graph.inputs else ops.const(np.full(shape, value, np.float32)))
     return tops

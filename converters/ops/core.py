@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from prototxt.limits import get_limits, raise_hint
+
 from ..dims import Dim, Shape, Sym, SymbolicError
 from ..graph import Graph, Node, Symbol, Value
+from ..guards import shape_problem
 
 __all__ = ["Recorder", "ShapeMismatch", "broadcast"]
 
@@ -40,6 +43,7 @@ class Recorder:
         self.layer = ""
         self.index = -1
         self._fresh = 0
+        self.most_nodes = get_limits().nodes
 
     def input(self, name: str, shape: Shape) -> Value:
         """A graph input, float32, named as Caffe's blob."""
@@ -62,7 +66,12 @@ class Recorder:
         results: Sequence[tuple[Shape, str]],
         attrs: dict[str, Any] | None = None,
     ) -> tuple[Value, ...]:
-        """Append one node whose results have the given shapes and dtypes."""
+        """Append one node whose results have the given shapes and dtypes; ShapeMismatch beyond the limits."""
+        if len(self.graph.nodes) >= self.most_nodes:
+            raise ShapeMismatch(f"the graph has {self.most_nodes:,} primitives already; {raise_hint('nodes')}")
+        for shape, _ in results:
+            if problem := shape_problem(shape):
+                raise ShapeMismatch(problem)
         node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.index)
         node.outputs = tuple(Value("", shape, dtype, node, layer=self.layer) for shape, dtype in results)
         self.graph.nodes.append(node)

@@ -121,6 +121,8 @@ def test_the_written_file_finds_its_weights_from_anywhere(tmp_path: Path) -> Non
 
 def test_the_source_is_readable(shapes_cam: torch.fx.GraphModule) -> None:
     text = python_source(shapes_cam)
-    assert "self.conv2 = nn.Conv2d(32, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), groups=2)" in text
+    assert "self.CAM_conv = nn.Conv2d(64, 96, 3, padding=1, groups=2)" in text
+    assert "x = torch.cat([mix_1x1, mix_3x3], dim=1)" in text
+    assert "x = self.CAM_dropout(self.CAM_pool(x))" in text
     assert not re.search(r"= None$", text, re.MULTILINE)
     assert "converters" not in text

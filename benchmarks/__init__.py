@@ -1,1 +1,0 @@
-"""Speed and memory, as ratios to peers measured in the same run: `make bench`."""
