@@ -1,8 +1,8 @@
 """camcompat: class activation maps of Caffe networks, on onnxruntime alone.
 
 ``load`` opens a CAM network, calling it with a picture gives a ``Result``: labels, scores, maps and pictures of them.
-``map_pictures`` maps whole folders. ``download``, ``convert``, ``inspect`` and ``verify`` are what the commands of these
-names do; they need the converters' packages.
+``map_pictures`` maps whole folders. ``download``, ``convert``, ``inspect`` and ``verify`` are what the commands of
+these names do; they need the converters' packages.
 Nothing here loads torch, onnx or protobuf; even onnxruntime and Pillow are loaded at first use only.
 
 >>> import camcompat

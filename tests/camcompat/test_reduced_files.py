@@ -23,10 +23,10 @@ def convert(*words: str) -> Result:
     return CliRunner().invoke(main, ["convert", "shapes-cam", "--format", "onnx", *words], catch_exceptions=False)
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("fp16", 0.9999), ("int8", 0.97)])
+@pytest.mark.parametrize(("dtype", "least"), [("fp16", 0.9999), ("int8", 0.9)])
 def test_smaller_numbers_say_how_they_agree(dtype: str, least: float, tmp_path: Path) -> None:
     done = convert("--dtype", dtype, "--calibrate", str(PICTURES), "--out", str(tmp_path))
-    assert done.exit_code == 0 and f"{dtype} against float32, 3 pictures: top1 1" in done.output
+    assert done.exit_code == 0 and f"{dtype} against float32, 60 pictures: top1 1" in done.output
     assert [path.name for path in tmp_path.iterdir()] == [f"shapes-cam-{dtype}.onnx"]
     model = camcompat.load(tmp_path / f"shapes-cam-{dtype}.onnx")
     found = model.metadata["agreement"]
@@ -37,7 +37,7 @@ def test_smaller_numbers_say_how_they_agree(dtype: str, least: float, tmp_path: 
 
 def test_a_dense_file_runs_dense_only(tmp_path: Path) -> None:
     done = convert("--dense", "--out", str(tmp_path))
-    assert done.exit_code == 0 and "two passes against ten crops, 3 pictures" in done.output
+    assert done.exit_code == 0 and "two passes against ten crops, 20 pictures: top1 1" in done.output
     plain, dense = (camcompat.load(tmp_path / f"shapes-cam{kind}.onnx") for kind in ("", "-dense"))
     result, ten = dense(HEART, crops="dense"), plain(HEART, crops=10)
     assert result.labels[0] == ten.labels[0] == "heart"
@@ -45,7 +45,8 @@ def test_a_dense_file_runs_dense_only(tmp_path: Path) -> None:
     assert np.corrcoef(result.heatmap().ravel(), ten.heatmap().ravel())[0, 1] > 0.9
     chosen = dense(HEART, classes=["star", "heart"])
     assert chosen.labels == ("star", "heart") and np.allclose(chosen.stack[1], result.stack[0])
-    assert [r.labels[0] for r in dense.stream(sorted(PICTURES.glob("*.jpg")))] == ["star", "arrow", "heart"]
+    three = [PICTURES / name for name in ("05-star.jpg", "06-arrow.jpg", "12-heart.jpg")]
+    assert [r.labels[0] for r in dense.stream(three)] == ["star", "arrow", "heart"]
     with pytest.raises(CamcompatError, match="use the file beside it"):
         dense(HEART, crops=10)
     with pytest.raises(CamcompatError, match="camcompat convert --dense"):

@@ -1,0 +1,63 @@
+"""`camcompat convert --dense`: the file that gives ten crops' maps from two passes, and how well these agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from camcompat.model import Model, load
+from camcompat.reduction import Arrays, agreement, in_words, picture_files
+
+if TYPE_CHECKING:
+    from converters.blobs import WeightsLike
+    from converters.build import NetLike
+
+__all__ = ["write_dense"]
+
+MOST = 20  # pictures to compare on: ten crops of each take their time
+
+
+def write_dense(
+    prototxt: NetLike | None,
+    caffemodel: WeightsLike,
+    plain: Path,
+    *,
+    top_k: int = 5,
+    metadata: Mapping[str, Any] | None = None,
+    pictures: str | os.PathLike[str] | None = None,
+) -> tuple[Path, str]:
+    """Write ``NAME-dense.onnx`` beside ``NAME.onnx``, compare the two on pictures, and note the agreement in it.
+
+    Args:
+        prototxt, caffemodel: the sources.
+        plain: the file of single crops, which was made of them.
+        top_k, metadata: as for `converters.to_onnx`.
+        pictures: a folder of them; None: the embedded ones.
+
+    Raises:
+        CamcompatError: the net has no CAM head, or takes no larger pictures.
+    """
+    from converters.dense import to_dense_onnx
+    from converters.quantization import annotate
+    from weights.catalog import find
+
+    by_crops = load(plain)
+    canvas, path = by_crops.preprocess.canvas, plain.with_name(f"{plain.stem}-dense.onnx")
+    to_dense_onnx(prototxt, caffemodel, path, canvas=canvas, top_k=top_k, metadata=metadata)
+    folder = find("shapes-cam").path("prototxt").parent / "pictures" if pictures is None else Path(pictures)
+    files = picture_files(folder, MOST)
+    expected = [_outputs(by_crops, file, 10) for file in files]
+    at_once = load(path)
+    figures = agreement(expected, [_outputs(at_once, file, "dense") for file in files])
+    annotate(path, {"agreement": {**figures, "inputs": len(files), "compared_on": "pictures", "with": "ten crops"}})
+    return path, f"two passes against ten crops, {len(files)} pictures: {in_words(figures)}"
+
+
+def _outputs(model: Model, file: Path, crops: Any) -> Arrays:
+    result = model(file, crops=crops, top=model.interface.count)
+    order = np.argsort(result.classes)
+    return {"prob": result.scores[order], "cams": result.stack[order]}
