@@ -143,7 +143,7 @@ def read_ground_truth(source: str | os.PathLike[str]) -> GroundTruth:
     >>> from weights.catalog import find
     >>> truth = read_ground_truth(find("shapes-cam").path("prototxt").parent / "boxes.csv")
     >>> len(truth), truth.truths[0].picture, truth.truths[0].labels, truth.truths[0].boxes.tolist()
-    (3, '05-star.jpg', (3,), [[67.0, 2.0, 121.0, 57.0]])
+    (60, '00-ring.jpg', (5,), [[65.0, 80.0, 109.0, 123.0]])
     """
     from camcompat.evaluation.truth_csv import read_csv
     from camcompat.evaluation.truth_mat import read_mat

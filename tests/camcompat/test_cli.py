@@ -130,7 +130,7 @@ def test_inspect_shows_what_is_not_supported_and_goes_on(run: Run, tmp_path: Pat
 
 def test_cam_writes_a_picture_per_image(run: Run) -> None:
     run("convert", "shapes-cam", "--format", "onnx")
-    pictures = sorted((find("shapes-cam").folder / "pictures").glob("*.jpg"))
+    pictures = sorted((find("shapes-cam").folder / "pictures").glob("1*.jpg"))
     result = run("cam", "shapes-cam", *pictures, "--top", 2, "--out", "maps")
     assert result.exit_code == 0, result.output
     assert len(os.listdir("maps")) == len(pictures)
