@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from converters import registry
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", ROOT.parent / "shared"))
 
@@ -17,6 +19,12 @@ def shared() -> Path:
     if not (SHARED / "CAFFE.md").exists():
         pytest.skip(f"needs Caffe's reference outputs; {SHARED} is missing (set CAMCOMPAT_SHARED)")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers that a test registers (itself, or by --plugin) are gone after it."""
+    monkeypatch.setattr(registry, "_REGISTRY", registry.layer_types())
 
 
 SLOW = (

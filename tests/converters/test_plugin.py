@@ -13,7 +13,6 @@ from parity import BACKENDS, run
 from small_nets import net
 
 import converters
-from converters import registry
 from converters.graph import Value
 from converters.ops import Ops
 from converters.plugin import load_plugin
@@ -21,12 +20,6 @@ from converters.view import LayerView
 from prototxt import CamcompatError
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_REGISTRY", registry.layer_types())
 
 
 def python_layer(module: str, fields: str) -> str:
