@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from camcompat.catalogue import description
 from camcompat.proof import Proof
+from camcompat.recipe import check_metadata, merged
 from camcompat.reduction import check_dtype, reduce_file
 from prototxt.errors import CamcompatError, ConversionError
 from weights.atomic import publish, staged, staging
@@ -102,6 +103,7 @@ def convert(
     stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype)
     target = Path(folder)
     head = _head(lowered, outputs is None if cam is None else cam, bool(cam)) if "onnx" in formats else None
+    check_metadata(lowered, head, metadata)
     with _staging(target) as stage:
         made = []
         proof = Proof(lowered, head)
@@ -225,7 +227,8 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
         remedy = f"`camcompat download {model.name}`, or put it there"
         raise CamcompatError(f"not downloaded: {place}", where=model.name, remedy=remedy)
     target = folder or (model.root or home()) / model.name
-    options = {"name": model.name + suffix(options.get("dtype", "float32")), "metadata": description(model), **options}
+    options = {"name": model.name + suffix(options.get("dtype", "float32")), **options}
+    options["metadata"] = merged(description(model), options.get("metadata") or {})
     prototxt = model.path("prototxt") if model.present("prototxt") else None
     return convert(prototxt, model.path("caffemodel"), target, **options)
 

@@ -41,6 +41,11 @@ from prototxt.errors import CamcompatError
 @click.option("--output", "outputs", multiple=True, metavar="BLOB", help="Return these blobs instead (repeatable).")
 @click.option("--cam/--no-cam", default=None, help="Class activation maps in the ONNX file [where there is a head].")
 @click.option("--top-k", default=5, show_default=True, help="Default number of maps.")
+@click.option("--labels", type=click.Path(path_type=str), metavar="FILE", help="Class names, a line each.")
+@click.option("--mean", metavar="B,G,R|FILE", help="What is subtracted from pictures: numbers, or a mean file.")
+@click.option("--resize", metavar="S|HxW", help="Of pictures before the crop: the shorter side, both sides, or none.")
+@click.option("--scale", type=float, help="Factor of the pixels after the mean is subtracted.")
+@click.option("--channels", type=click.Choice(["BGR", "RGB", "GRAY"]), help="Of the network's input.  [BGR]")
 @click.option("--fold/--no-fold", default=True, help="BatchNorm, Scale, … in the layer before them (ONNX) [yes].")
 @click.option("--dtype", default="float32", type=click.Choice(["float32", "fp16", "int8"]), help="Of the ONNX file.")
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, for int8.")
@@ -54,12 +59,18 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     """Convert to ONNX and PyTorch, and prove it.
 
     Before a file reaches its name, onnxruntime, torch and a NumPy evaluation must agree on a random input.
+
+    --labels, --mean, --resize, --scale and --channels go into the ONNX file, which then needs nothing else to map
+    pictures. Models of the catalogue have them already.
     """
     from camcompat.conversion import FORMATS, convert
+    from camcompat.recipe import metadata_of
     from camcompat.sources import as_files
     from camcompat.tables import artefact_line
 
     options.pop("plugin")
+    said = metadata_of(**{key: options.pop(key) for key in ("labels", "mean", "resize", "scale", "channels")})
+    options["metadata"] = said or None
     options["outputs"] = options["outputs"] or None
     if out is not None and out.suffix == ".onnx":
         out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
