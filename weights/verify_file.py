@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from weights.foreign import HEAD, refuse_foreign
 
 __all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 24
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!\x1a")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -48,7 +49,7 @@ class Digests:
             header = b"blob %d\0" % total
             self._hashes["gitblob"] = hashlib.new("sha1", header, usedforsecurity=False)
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self.count += len(data)
         for each in self._hashes.values():
@@ -62,10 +63,17 @@ class Digests:
 
 def digests_of(path: Path, names: Iterable[str]) -> dict[str, str]:
     """The hashes of a file on disk; see :class:`Digests`."""
-    digests = Digests(tuple(names), path.stat().st_size)
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digests.update(chunk)
+    size = path.stat().st_size
+    digests = Digests(tuple(names), size)
+    if size:  # (an empty file cannot be mapped)
+        # Mapped, not read: a copy of every byte would cost a tenth of the time.
+        with (
+            path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as whole,
+        ):
+            for start in range(0, len(whole), _CHUNK):
+                digests.update(whole[start : start + _CHUNK])
     return digests.hexdigests()
 
 

@@ -57,15 +57,14 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
 
 
 def _forward(rows: Sequence[Row]) -> Table:
-    columns = ["net", "batch", "onnxruntime", "OpenCV", "torch", "OpenCV / ours", "torch / ours", "cost of CAM"]
+    peers = ("OpenCV", "OpenCV without Winograd", "torch")
+    columns = ["net", "batch", "onnxruntime", *peers, *(f"{peer} / ours" for peer in peers), "cost of CAM"]
     lines = []
     for (net, batch), group in _groups(rows, "net", "batch"):
-        ours, with_cam, opencv, torch = (
-            group[name] for name in ("onnxruntime", "onnxruntime with CAM", "OpenCV", "torch")
-        )
-        times = [_milliseconds(row) for row in (ours, opencv, torch)]
+        ours, with_cam = group["onnxruntime"], group["onnxruntime with CAM"]
+        times = [_milliseconds(row) for row in (ours, *(group[peer] for peer in peers))]
         cost = f"{100 * (with_cam['seconds'] / ours['seconds'] - 1):+.1f} %" if "seconds" in with_cam else "—"
-        lines.append([net, str(batch), *times, _ratio(opencv, ours), _ratio(torch, ours), cost])
+        lines.append([net, str(batch), *times, *(_ratio(group[peer], ours) for peer in peers), cost])
     return "Forward pass", columns, lines
 
 

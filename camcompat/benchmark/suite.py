@@ -89,6 +89,7 @@ def _forward(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
                 Contestant("onnxruntime", HERE, "onnxruntime_forward", (bare, shape)),
                 Contestant("onnxruntime with CAM", HERE, "onnxruntime_forward", (onnx, shape)),
                 Contestant("OpenCV", HERE, "opencv_forward", files),
+                Contestant("OpenCV without Winograd", HERE, "opencv_forward", (*files, False)),
                 Contestant("torch", HERE, "torch_forward", files),
             ],
             seconds=0.3 if quick else 3.0,

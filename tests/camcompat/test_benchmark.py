@@ -24,7 +24,7 @@ def test_a_race_by_turns_tells_the_slow_from_the_missing() -> None:
         Contestant("slow", "functools", "partial", (sum, range(300_000))),
         Contestant("absent", "no_such_module", "make"),
     ]
-    fast, slow, absent = race(contestants, seconds=0.0, least=3)
+    fast, slow, absent = race(contestants, seconds=0.0, least=3, turn=0)
     assert len(fast.seconds) == len(slow.seconds) == 3
     assert fast.median < slow.median
     assert absent.missing == "ModuleNotFoundError: No module named 'no_such_module'"
