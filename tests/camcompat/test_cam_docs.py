@@ -31,7 +31,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = find("shapes-cam")
     files = model.path("prototxt"), model.path("caffemodel"), tmp_path / "net.onnx"
     converters.to_onnx(*files, cam=True, metadata=description(model))
-    shutil.copy(next((model.folder / "pictures").glob("*.jpg")), tmp_path / "picture.jpg")
+    pictures = sorted((model.folder / "pictures").glob("*.jpg"))[:3]
+    shutil.copy(pictures[0], tmp_path / "picture.jpg")
+    (tmp_path / "photos").mkdir()
+    for picture in pictures:
+        shutil.copy(picture, tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,9 +50,9 @@ def test_python_runs(folder: Path) -> None:
 
 def test_commands_run(folder: Path) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 3
+    assert len(lines) == 8
     for line in lines:
-        done = click.testing.CliRunner().invoke(main, shlex.split(line)[1:])
+        done = click.testing.CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
         assert done.exit_code == 0, done.output
 
 
