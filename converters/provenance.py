@@ -84,7 +84,7 @@ def version_of(package: str) -> str:
 
 
 def _digest(path: Path) -> Future[str]:
-    """The file's sha256 to come; once per state of the file, 0.3 s for 550 MB."""
+    """The file's sha256 to come; once per state of the file, 0.4 s for 550 MB."""
     state = path.stat()
     key = (str(path.resolve()), state.st_size, state.st_mtime_ns)
     if key not in _digests:
