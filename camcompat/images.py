@@ -16,14 +16,14 @@ from PIL import Image, ImageOps
 from prototxt.errors import CamcompatError
 from prototxt.limits import get_limits, raise_hint
 
-__all__ = ["ImageSource", "ImageSources", "is_picture", "read_image", "source_name"]
+__all__ = ["DAMAGE", "ImageSource", "ImageSources", "check_opened", "is_picture", "read_image", "source_name"]
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", IO[bytes], Image.Image, np.ndarray]
 ImageSources: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[ImageSource]
 """Several pictures; a type of its own, since a path or a file is also something that one can iterate over."""
 
 # What Pillow's decoders let escape on damaged files, besides OSError (which UnidentifiedImageError is).
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -125,7 +125,7 @@ def _from_file(file: IO[bytes], where: str) -> Image.Image:
         raise CamcompatError(
             f"is too large: {error}", where=where, remedy="shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS"
         ) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise CamcompatError(f"cannot be read: {error.strerror}", where=where, remedy="check the disk") from None
         raise CamcompatError(
@@ -133,12 +133,16 @@ def _from_file(file: IO[bytes], where: str) -> Image.Image:
             where=where,
             remedy="expected JPEG, PNG, WebP, TIFF, BMP, GIF …; download or export it again",
         ) from None
-    _check_opened(image, _length(image.fp or file), where)
+    check_opened(image, _length(image.fp or file), where)
     return _decoded(image, where)
 
 
-def _check_opened(image: Image.Image, size: int, where: str) -> None:
-    """Refuse by what the file says about itself, before anything is decoded."""
+def check_opened(image: Image.Image, size: int, where: str) -> None:
+    """Refuse by what a picture of ``size`` bytes says about itself, before anything is decoded.
+
+    Raises:
+        CamcompatError: a format that Pillow hands to another program, too many pixels, a decompression bomb.
+    """
     if image.format not in _FORMATS:
         raise CamcompatError(
             f"is a picture of the format {image.format}", where=where, remedy="export it as JPEG or PNG"
@@ -195,7 +199,7 @@ def _decoded(image: Image.Image, where: str) -> Image.Image:
         raise CamcompatError(
             f"{image.width}x{image.height} pixels are too many to decode", where=where, remedy="shrink the picture"
         ) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise CamcompatError(f"is damaged: {error}", where=where, remedy="download or export it again") from None
 
 

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import warnings
-import zlib
 
 import numpy as np
 from PIL import Image
 
+from camcompat.images import DAMAGE, check_opened
 from prototxt.errors import CamcompatError
 
 __all__ = ["as_grey", "check_map", "check_quality", "read_map", "through_jpeg"]
 
 COLOURFUL = 32
 """A difference between the channels of a pixel that no grey JPEG has."""
-
-# What Pillow's and NumPy's readers let escape on damaged files.
-_DAMAGE = (
-    ArithmeticError,
-    EOFError,
-    Image.DecompressionBombError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 def check_map(heatmap: np.ndarray) -> np.ndarray:
@@ -132,6 +116,7 @@ def read_map(path: str | os.PathLike[str]) -> np.ndarray:
         if where.lower().endswith(".npy"):
             return check_map(np.load(where, allow_pickle=False))
         with Image.open(where) as picture:
+            check_opened(picture, os.path.getsize(where), where)
             _tell_colours(picture, where)
         with Image.open(where) as picture:  # anew: JPEGs can be asked for their luma only before they are decoded
             return _luma(picture)
@@ -139,7 +124,7 @@ def read_map(path: str | os.PathLike[str]) -> np.ndarray:
         raise CamcompatError("no such file", where=where, remedy=remedy) from None
     except CamcompatError as error:
         raise CamcompatError(error.message, where=where, remedy=remedy) from None
-    except _DAMAGE as error:
+    except (Image.DecompressionBombError, *DAMAGE) as error:
         reason = f"cannot be read as a heat map: {error}".replace(repr(where), "it")
         raise CamcompatError(reason, where=where, remedy=remedy) from None
 

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from camcompat.images import check_opened
+
 from .errors import CaffeError
 from .proto import caffe_pb2
 from .transformer import Transformer
@@ -28,6 +30,7 @@ def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarr
     Grey pictures are repeated to three channels, alpha is dropped, EXIF orientation is ignored, as in pycaffe.
     """
     with Image.open(filename) as picture:
+        check_opened(picture, os.path.getsize(filename), os.fspath(filename))
         values = _pixels(picture)
     if not color and values.shape[2] == 3:
         values = (values @ LUMA)[:, :, None]

@@ -226,3 +226,22 @@ def test_an_input_of_terabytes() -> None:
         PrototxtError, match=r"1x3x100000x100000 has 30,000,000,000 elements, the limit is 2,147,483,647"
     ):
         small_net('layer { name: "r" type: "ReLU" bottom: "x" top: "y" }', {"x": (1, 3, 100_000, 100_000)})
+
+
+@pytest.mark.parametrize("read", ["heat map", "caffe.io"])
+def test_no_reader_of_pictures_hands_a_file_to_another_program(
+    read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow gives EPS to Ghostscript, whatever the file's suffix; `read_image` alone used to refuse it."""
+    import subprocess
+
+    from camcompat.boxes import read_map
+    from camcompat.pycaffe.io import load_image
+
+    def forbidden(*args: object, **options: object) -> None:
+        raise AssertionError(f"a program was started: {args}")
+
+    monkeypatch.setattr(subprocess, "check_call", forbidden)
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with pytest.raises(CamcompatError, match="is a picture of the format EPS"):
+        (read_map if read == "heat map" else load_image)(tmp_path / "a.png")
