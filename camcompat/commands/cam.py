@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,31 +60,32 @@ def command(
     job = {key: options.pop(key) for key in ("workers", "engine", "maps", "force")}
     several = any(image.is_dir() or (glob.has_magic(str(image)) and not image.exists()) for image in images)
     if several or job != {"workers": 1, "engine": "local", "maps": False, "force": False}:
-        failed = _many(model, images, {**job, **call}, **options)
+        failed = _many(model, images, {**job, **call}, _Results(**options))
     else:
-        failed = _each(model, images, call, **options)
+        failed = _each(model, images, call, _Results(**options))
     if failed and not keep_going:
         sys.exit(1)
 
 
-def _many(
-    model: str,
-    images: Sequence[Path],
-    options: dict[str, Any],
-    *,
-    out: Path | None,
-    no_pictures: bool,
-    as_json: bool,
-    as_csv: bool,
-) -> int:
+@dataclass(frozen=True)
+class _Results:
+    """What becomes of the results, as the options of the command say it."""
+
+    out: Path | None
+    no_pictures: bool
+    as_json: bool
+    as_csv: bool
+
+
+def _many(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
     """Folders and patterns: a job; how many pictures failed."""
     from camcompat.jobs.run import map_pictures
 
-    folder = out or Path(f"{Path(model).stem}-cam")
-    done = map_pictures(model, images, folder, draw=not no_pictures, progress=True, **options)
-    if as_json:
+    folder = wanted.out or Path(f"{Path(model).stem}-cam")
+    done = map_pictures(model, images, folder, draw=not wanted.no_pictures, progress=True, **options)
+    if wanted.as_json:
         click.echo(done.results.read_text(encoding="utf-8").partition("\n")[2], nl=False)
-    elif as_csv:
+    elif wanted.as_csv:
         click.echo(done.results.with_suffix(".csv").read_text(encoding="utf-8"), nl=False)
     else:
         before = f", {done.before} were mapped before" if done.before else ""
@@ -92,24 +94,15 @@ def _many(
     return len(done.bad)
 
 
-def _each(
-    model: str,
-    images: Sequence[Path],
-    options: dict[str, Any],
-    *,
-    out: Path | None,
-    no_pictures: bool,
-    as_json: bool,
-    as_csv: bool,
-) -> int:
+def _each(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
     """Files: one by one; how many failed."""
     import camcompat
     from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
     network = camcompat.load(model)
     network.stream([], **options)  # a wrong option is said once, before any picture
-    targets = [None] * len(images) if no_pictures else _targets(images, out)
-    if as_csv:
+    targets = [None] * len(images) if wanted.no_pictures else _targets(images, wanted.out)
+    if wanted.as_csv:
         click.echo(CSV_HEADER)
     failed = 0
     for result, target in zip(_results(network, images, options), targets, strict=True):
@@ -118,9 +111,9 @@ def _each(
             continue
         if target is not None:
             result.save(target)
-        if as_json:
+        if wanted.as_json:
             click.echo(result.to_json())
-        elif as_csv:
+        elif wanted.as_csv:
             click.echo(csv_lines(result), nl=False)
         else:
             print_result(result, target)
