@@ -63,6 +63,7 @@ def convert(
     metadata: Mapping[str, Any] | None = None,
     keep_losses: bool | None = None,
     fold: bool = True,
+    winograd: bool = True,
     dtype: str = "float32",
     calibrate: str | os.PathLike[str] | None = None,
     dense: bool = False,
@@ -74,8 +75,8 @@ def convert(
         folder: where the files go; it is created.
         name: the files' common name; by default the caffemodel's.
         formats: "onnx" (one .onnx) and "torch" (.py and .safetensors).
-        outputs, input_shapes, cam, top_k, metadata, keep_losses, fold: as for `converters.to_onnx`.
-        dtype: of the ONNX file: "float32", "fp16" or "int8"; see `camcompat.reduction`.
+        outputs, input_shapes, cam, top_k, metadata, keep_losses, fold, winograd: as for `converters.to_onnx`.
+        dtype: of the ONNX file: "float32", "fp16" or "int8" (without winograd); see `camcompat.reduction`.
         calibrate: a folder of pictures, which int8 needs.
         dense: also write `name-dense.onnx`; see `converters.dense`.
 
@@ -108,14 +109,15 @@ def convert(
         made = []
         proof = Proof(lowered, head)
         if "onnx" in formats:
-            chosen = {**options, "cam": cam, "fold": None if fold else False}
+            forms = {"fold": fold, "winograd": winograd and dtype != "int8"}
+            chosen = {**options, "cam": cam} | {key: None if used else False for key, used in forms.items()}
             of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
-            made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, fold))
+            made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
             if dtype != "float32":
                 words = reduce_file(made[-1].path, dtype, calibrate)
                 made[-1] = replace(made[-1], proof=f"{made[-1].proof}; {words}")
             if dense:
-                made.append(_dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate))
+                made.append(_dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate, winograd))
         if "torch" in formats:
             of_torch = cache(partial(origin, options=options, packages=("torch",)))
             made += _torch(lowered, proof, stage / f"{stem}.py", metadata, of_torch)
@@ -136,12 +138,12 @@ def _onnx(
     top_k: int,
     metadata: Mapping[str, Any] | None,
     origin: Origin,
-    fold: bool,
+    forms: Mapping[str, bool],
 ) -> Artefact:
     """The ONNX file, proved; what was measured is then noted in it."""
     from converters.onnx_file import onnx_model
 
-    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold)
+    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
     words = proof.of_onnx(model.save(path))
     model.add_metadata(path, {"provenance": {**origin(), "verification": proof.figures}})
     return Artefact(path, "ONNX", words)
@@ -155,11 +157,13 @@ def _dense(
     metadata: Mapping[str, Any] | None,
     origin: Origin,
     pictures: str | os.PathLike[str] | None,
+    winograd: bool,
 ) -> Artefact:
     from camcompat.dense_file import write_dense
 
     about = {**(metadata or {}), "provenance": origin()}
-    path, words = write_dense(prototxt, caffemodel, plain.path, top_k=top_k, metadata=about, pictures=pictures)
+    options: dict[str, Any] = {"top_k": top_k, "metadata": about, "pictures": pictures, "winograd": winograd}
+    path, words = write_dense(prototxt, caffemodel, plain.path, **options)
     return Artefact(path, "dense ONNX", words)
 
 

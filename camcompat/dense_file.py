@@ -29,13 +29,14 @@ def write_dense(
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
     pictures: str | os.PathLike[str] | None = None,
+    winograd: bool = True,
 ) -> tuple[Path, str]:
     """Write ``NAME-dense.onnx`` beside ``NAME.onnx``, compare the two on pictures, and note the agreement in it.
 
     Args:
         prototxt, caffemodel: the sources.
         plain: the file of single crops, which was made of them.
-        top_k, metadata: as for `converters.to_onnx`.
+        top_k, metadata, winograd: as for `converters.to_onnx`.
         pictures: a folder of them; None: the embedded ones.
 
     Raises:
@@ -47,7 +48,7 @@ def write_dense(
 
     by_crops = load(plain)
     canvas, path = by_crops.preprocess.canvas, plain.with_name(f"{plain.stem}-dense.onnx")
-    to_dense_onnx(prototxt, caffemodel, path, canvas=canvas, top_k=top_k, metadata=metadata)
+    to_dense_onnx(prototxt, caffemodel, path, canvas=canvas, top_k=top_k, metadata=metadata, winograd=winograd)
     folder = find("shapes-cam").path("prototxt").parent / "pictures" if pictures is None else Path(pictures)
     files = picture_files(folder, MOST)
     expected = [_outputs(by_crops, file, 10) for file in files]

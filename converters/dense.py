@@ -41,6 +41,7 @@ def to_dense_onnx(
     canvas: Sequence[int] = (256, 256),
     top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
+    winograd: bool = True,
 ) -> Path:
     """Write an ONNX file that takes whole resized pictures and gives what their ten crops give, nearly.
 
@@ -49,7 +50,7 @@ def to_dense_onnx(
     release's order (left top, left bottom, right top, right bottom, centre; the same mirrored, as the net sees them).
 
     Args:
-        prototxt, caffemodel, metadata: as for `to_onnx`.
+        prototxt, caffemodel, metadata, winograd: as for `to_onnx`.
         canvas: (height, width) that pictures are resized to, larger than the net's own input.
         top_k: the default of the optional input k.
 
@@ -77,7 +78,7 @@ def to_dense_onnx(
     graph = fusion.fold(graph, [*graph.outputs.values()])
     graph.outputs = {}
     prob = next(name for name, x in plain.graph.outputs.items() if x is head.prob)
-    writer = OnnxWriter(graph, reserved=(prob, *CAM_NAMES))
+    writer = OnnxWriter(graph, reserved=(prob, *CAM_NAMES), winograd=winograd)
     source = _mirrored(writer, graph.inputs[0])
     writer.write()
     assert features is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import onnx_winograd
 from .dims import Sym, fixed
 from .graph import Node
 from .onnx_lrn import lrn
@@ -147,6 +148,9 @@ def avg_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
 
 @translation("conv")
 def conv(w: OnnxWriter, node: Node, names: Names) -> Names:
+    if w.winograd and onnx_winograd.pays(node):
+        w.transformed.append(node.layer)
+        return onnx_winograd.conv(w, node, names)
     return w.emit(node, "Conv", names, **_convolution(node))
 
 

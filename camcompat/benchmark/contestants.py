@@ -21,8 +21,8 @@ def _input(shape: Sequence[int]) -> np.ndarray:
 def opencv_forward(definition: Path, caffemodel: Path, shape: Sequence[int], winograd: bool = True) -> Call:
     """A forward pass of OpenCV's Caffe importer (OpenCV 4; version 5 has none).
 
-    By default it multiplies less, by Winograd's convolutions, which onnxruntime has not on a CPU; without them both
-    do the same work.
+    By default it multiplies less, by Winograd's convolutions along both axes; our files do along one
+    (`converters.onnx_winograd`). Without them it does the work that a file of ``--no-winograd`` asks for.
     """
     cv2 = import_module("cv2")
     net, x = cv2.dnn.readNetFromCaffe(str(definition), str(caffemodel)), _input(shape)

@@ -57,8 +57,8 @@ class Process:
     missing: str = ""
 
 
-def conversions(subject: Subject) -> dict[str, tuple[str, str]]:
-    """Name → (imports, work) of everything that reads a caffemodel."""
+def conversions(subject: Subject, made: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
+    """Name → (imports, work) of everything that reads a caffemodel, and of opening the ONNX files `made` of it."""
     files = f"{str(subject.definition)!r}, {str(subject.caffemodel)!r}"
     target = subject.caffemodel.with_suffix(".converted.onnx")
     copy = f"shutil.copyfile({str(subject.caffemodel)!r}, {str(target)!r})"
@@ -70,6 +70,10 @@ def conversions(subject: Subject) -> dict[str, tuple[str, str]]:
         ),
         "OpenCV: readNetFromCaffe": ("import cv2", f"cv2.dnn.readNetFromCaffe({files})"),
         "pycaffe: Net": ("import caffe", f"caffe.Net({files}, caffe.TEST)"),
+        **{
+            name: ("from camcompat.session import open_session", f"open_session({str(path)!r})")
+            for name, path in made.items()
+        },
     }
 
 

@@ -57,7 +57,7 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
 
 
 def _forward(rows: Sequence[Row]) -> Table:
-    peers = ("OpenCV", "OpenCV without Winograd", "torch")
+    peers = ("--no-winograd", "OpenCV", "OpenCV without Winograd", "torch")
     columns = ["net", "batch", "onnxruntime", *peers, *(f"{peer} / ours" for peer in peers), "cost of CAM"]
     lines = []
     for (net, batch), group in _groups(rows, "net", "batch"):

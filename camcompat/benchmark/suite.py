@@ -80,13 +80,16 @@ def bench(
 
 
 def _forward(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
-    bare = converters.to_onnx(subject.definition, subject.caffemodel, onnx.with_name("bare.onnx"), cam=False)
+    sources = (subject.definition, subject.caffemodel)
+    bare = converters.to_onnx(*sources, onnx.with_name("bare.onnx"), cam=False)
+    direct = converters.to_onnx(*sources, onnx.with_name("direct.onnx"), cam=False, winograd=False)
     for batch in (1, 10):
         shape = (batch, *subject.shape[1:])
-        files = (subject.definition, subject.caffemodel, shape)
+        files = (*sources, shape)
         timings = race(
             [
                 Contestant("onnxruntime", HERE, "onnxruntime_forward", (bare, shape)),
+                Contestant("--no-winograd", HERE, "onnxruntime_forward", (direct, shape)),
                 Contestant("onnxruntime with CAM", HERE, "onnxruntime_forward", (onnx, shape)),
                 Contestant("OpenCV", HERE, "opencv_forward", files),
                 Contestant("OpenCV without Winograd", HERE, "opencv_forward", (*files, False)),
@@ -111,8 +114,18 @@ def _pictures(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
 def _conversion(subject: Subject, quick: bool) -> Iterator[Row]:
     target = subject.caffemodel.with_suffix(".converted.onnx")
     megabytes = subject.caffemodel.stat().st_size / 1e6
-    for process in run_by_turns(conversions(subject), target, turns=2 if quick else 5):
+    made = {
+        "onnxruntime: opening the file": converters.to_onnx(
+            subject.definition, subject.caffemodel, target.with_suffix(".winograd.onnx")
+        ),
+        "onnxruntime: opening, --no-winograd": converters.to_onnx(
+            subject.definition, subject.caffemodel, target.with_suffix(".direct.onnx"), winograd=False
+        ),
+    }
+    for process in run_by_turns(conversions(subject, made), target, turns=2 if quick else 5):
         yield {"net": subject.name, "megabytes": megabytes, **_process(process)}
+    for path in made.values():
+        path.unlink()
 
 
 def _sizes(folder: Path, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:

@@ -95,10 +95,10 @@ class Subject:
         return self.lowered.net
 
     @property
-    def folded(self) -> bool:
-        """Whether the file was converted with BatchNorm and its like folded into convolutions, as it says."""
+    def forms(self) -> dict[str, Any]:
+        """The options `fold` and `winograd` that the file was converted with, as it says."""
         options = (self.metadata.get("provenance") or {}).get("options") or {}
-        return bool(options.get("fold", True))
+        return {name: bool(options.get(name, True)) for name in ("fold", "winograd")}
 
     @property
     def cheap(self) -> bool:

@@ -64,7 +64,7 @@ def _against_now(
         warnings.simplefilter("ignore")
         path = to_onnx(
             subject.prototxt, subject.caffemodel, Path(folder) / "net.onnx",
-            input_shapes=subject.input_shapes, keep_losses=subject.keep_losses, fold=subject.folded,
+            input_shapes=subject.input_shapes, keep_losses=subject.keep_losses, **subject.forms,
         )  # fmt: skip
         now = stored_tensors(path)
     same = [name for name in stored if name in now and stored[name].shape == now[name].shape]

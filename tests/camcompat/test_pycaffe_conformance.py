@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -10,28 +9,9 @@ from pathlib import Path
 import numpy as np
 import parity
 import pytest
+from conformance_cases import CASES, cases, tolerance
 
 import camcompat.pycaffe as caffe
-
-ROOT = Path(__file__).resolve().parents[2]
-OWN = ROOT / "tests" / "data" / "conformance"
-SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", ROOT.parent / "shared")) / "conformance"
-
-# Layers whose every value is a sum over a whole blob (CAFFE.md: 1e-5).
-SUMS = {
-    "ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "MultinomialLogisticLoss", "Reduction",
-    "SigmoidCrossEntropyLoss", "SoftmaxWithLoss",
-}  # fmt: skip
-
-
-def _cases() -> list[Path]:
-    found = {path.parent.relative_to(OWN): path.parent for path in sorted(OWN.glob("*/*/io.npz"))}
-    for path in sorted(SHARED.glob("*/*/io.npz")):
-        found.setdefault(path.parent.relative_to(SHARED), path.parent)
-    return list(found.values())
-
-
-CASES = pytest.mark.parametrize("case", _cases(), ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
 def _net(case: Path) -> tuple[caffe.Net, dict[str, np.ndarray]]:
@@ -48,9 +28,8 @@ def _net(case: Path) -> tuple[caffe.Net, dict[str, np.ndarray]]:
 
 
 def _compare(net: caffe.Net, wanted: dict[str, np.ndarray], case: Path) -> None:
-    tolerance = parity.SUMS if case.parent.name in SUMS else parity.SINGLE
     for name, values in wanted.items():
-        assert parity.error(net.blobs[name].data, values) <= tolerance, name
+        assert parity.error(net.blobs[name].data, values) <= tolerance(case), name
 
 
 @CASES
@@ -76,12 +55,12 @@ def test_forward_in_pieces(case: Path) -> None:
     _compare(net, wanted, case)
 
 
-def test_there_are_cases() -> None:
-    assert len(_cases()) >= 235
+def test_there_arecases() -> None:
+    assert len(cases()) >= 235
 
 
 def test_outputs_are_those_of_caffe() -> None:
-    for case in _cases():
+    for case in cases():
         net, _ = _net(case)
         stored = np.load(case / "io.npz")
         caffes = sorted(key[4:] for key in stored if key.startswith("out/"))

@@ -1,0 +1,158 @@
+"""Convolutions in Winograd's form: the numbers of a direct convolution, where it pays, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import parity
+import pytest
+from conformance_cases import cases, load_case
+from onnx import numpy_helper
+
+import converters
+import prototxt
+from camcompat.verification import verify
+from converters import onnx_winograd
+from weights.catalog import find
+
+MODEL = find("shapes-cam")
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the form computes a convolution at all, however small."""
+    for name in ("TRANSFORM", "LEAST_GAIN"):
+        monkeypatch.setattr(onnx_winograd, name, -1e9)
+    monkeypatch.setattr(onnx_winograd, "BLOCK", 1)
+
+
+def net(parameters: str, channels: int = 4, height: int = 9, width: int = 7) -> prototxt.Net:
+    shape = f"dim: 2 dim: {channels} dim: {height} dim: {width}"
+    return prototxt.loads(f"""input: "x" input_shape {{ {shape} }}
+        layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ {parameters} }} }}""")
+
+
+def transformed(path: Path) -> list[str]:
+    """The layers that a file computes in this form, as it says itself."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return list(json.loads(session.get_modelmeta().custom_metadata_map["camcompat"]).get("winograd", []))
+
+
+def test_the_matrices_are_minimal_filtering() -> None:
+    """Every filter and every tile, by linearity: y = A [(G g) · (B d)] is the correlation of d with g."""
+    for g in np.eye(3):
+        for d in np.eye(6):
+            y = onnx_winograd.A @ ((onnx_winograd.G @ g) * (onnx_winograd.B @ d))
+            np.testing.assert_allclose(y, np.correlate(d, g), atol=1e-15)
+    for exact in (onnx_winograd.A, onnx_winograd.B):
+        assert np.array_equal(exact, exact.astype(np.float32))
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("height", [1, 3, 4, 5, 8, 13, 14])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "num_output: 6 kernel_size: 3 pad: 1",
+        "num_output: 6 kernel_size: 3 pad: 1 group: 2 bias_term: false",
+        "num_output: 3 kernel_h: 3 kernel_w: 1 pad_h: 2 pad_w: 0",
+        "num_output: 5 kernel_h: 3 kernel_w: 5 pad_h: 5 pad_w: 1 stride_h: 1 stride_w: 2",
+        "num_output: 5 kernel_size: 3 pad_h: 1 pad_w: 2 dilation: 1 dilation: 3",
+        "num_output: 4 kernel_size: 3 pad: 3 group: 4",
+    ],
+)
+def test_the_numbers_are_the_convolutions(parameters: str, height: int, tmp_path: Path) -> None:
+    definition = net(parameters, height=height)
+    assert transformed(converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")) == ["c"]
+    for batch in (2, 5):  # (the file is for any)
+        x = np.random.RandomState(batch).standard_normal((batch, 4, height, 7)).astype(np.float32)
+        exact = parity.run("numpy", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+        found = parity.run("onnx", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+        assert parity.error(found, exact) <= parity.SINGLE
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("height", [3, 4, 6, 7, 10, 15])
+def test_without_padding(height: int, tmp_path: Path) -> None:
+    definition = net("num_output: 6 kernel_size: 3", height=height)
+    x = np.random.RandomState(1).standard_normal((2, 4, height, 7)).astype(np.float32)
+    exact = parity.run("numpy", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+    found = parity.run("onnx", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+    assert transformed(tmp_path / "net.onnx") == ["c"]
+    assert parity.error(found, exact) <= parity.SINGLE
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_caffes_own_outputs(tmp_path: Path) -> None:
+    """Every conformance net that has such a convolution, with the form at each of them."""
+    seen = set()
+    for case in cases():
+        if "Convolution" not in (case / "net.prototxt").read_text():
+            continue
+        inputs, wanted = load_case(case)
+        found = parity.run("onnx", case / "net.prototxt", case / "weights.caffemodel", inputs, list(wanted), tmp_path)
+        if transformed(tmp_path / "net.onnx"):
+            seen.add(case.name)
+            for name, caffe in wanted.items():
+                assert parity.error(np.asarray(found[name]), caffe) <= parity.SINGLE, (case, name)
+    assert len(seen) >= 4, seen
+
+
+def test_the_file_keeps_caffes_weights(tmp_path: Path) -> None:
+    definition = net("num_output: 128 kernel_size: 3 pad: 1", channels=128, height=56, width=56)
+    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")
+    assert transformed(path) == ["c"]
+    stored = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+    for node in converters.lower(definition, converters.Synthetic()).graph.nodes:
+        for operand in node.inputs[1:]:
+            assert operand is not None and operand.data is not None
+            assert stored[f"c.{operand.name}"].tobytes() == operand.data.tobytes()
+    plain = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "plain.onnx", winograd=False)
+    assert not transformed(plain)
+    assert [node.op_type for node in onnx.load(plain).graph.node] == ["Conv"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "channels", "height"),
+    [
+        ("num_output: 256 kernel_size: 3 pad: 1 stride: 2", 256, 56),
+        ("num_output: 256 kernel_size: 3 pad: 2 dilation: 2", 256, 56),
+        ("num_output: 256 kernel_size: 1", 256, 56),
+        ("num_output: 256 kernel_size: 5 pad: 2", 256, 56),
+        ("num_output: 256 kernel_size: 3 pad: 1 group: 256", 256, 56),
+        ("num_output: 256 kernel_size: 3 pad: 1", 24, 56),
+        ("num_output: 64 kernel_size: 3 pad: 1", 64, 224),
+        ("num_output: 64 kernel_size: 3 pad: 1", 64, 7),
+    ],
+)
+def test_what_it_does_not_compute_or_not_faster_stays_a_convolution(
+    parameters: str, channels: int, height: int, tmp_path: Path
+) -> None:
+    definition = net(parameters, channels, height, height)
+    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")
+    assert [node.op_type for node in onnx.load(path).graph.node] == ["Conv"]
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_a_whole_net_verifies_and_a_damaged_weight_is_located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMCOMPAT_SHARED", str(tmp_path / "nothing"))
+    files = (MODEL.path("prototxt"), MODEL.path("caffemodel"))
+    path = converters.to_onnx(*files, tmp_path / "net.onnx")
+    layers = transformed(path)
+    assert len(layers) >= 2
+    stored = Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz"
+    assert verify(*files, path, expected=[stored]).ok
+    model = onnx.load(path)
+    tensor = next(each for each in model.graph.initializer if each.name == f"{layers[-1]}.weight")
+    array = numpy_helper.to_array(tensor).copy()
+    array[0, 0, 1, 1] += 1
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    report = verify(*files, tmp_path / "damaged.onnx", expected=[stored])
+    assert not report.ok
+    found = next(each for each in report.oracles if each.name.startswith("each layer alone"))
+    assert found.finding is not None and found.finding.layer == layers[-1].split("+")[0]
