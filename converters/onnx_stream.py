@@ -6,7 +6,6 @@ The file is the one that `onnx.save` would write: protobuf's wire format, the te
 from __future__ import annotations
 
 import json
-import mmap
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from onnx import TensorProto
 
 from prototxt.errors import ConversionError
 from weights.atomic import publish, staging
+from weights.mapped import MappedFile
 
 __all__ = ["TYPES", "OnnxModel"]
 
@@ -32,7 +32,7 @@ TYPES = {
 # Field numbers of onnx.proto, each with its wire type 2 (length-delimited).
 GRAPH, INITIALIZER, RAW_DATA = 7 << 3 | 2, 5 << 3 | 2, 9 << 3 | 2
 PROTOBUF_LIMIT = 2_000_000_000  # readers stop at 2 GiB; beyond it the tensors go to a file beside
-PIECE = 16 << 20  # bytes written at once
+PIECE, PIECE_LEAST = 16 << 20, 1 << 16  # bytes written at once; less is not worth a system call
 INLINE = 1024  # bytes: smaller tensors stay in the model even then
 
 
@@ -131,29 +131,14 @@ def metadata_bytes(values: Mapping[str, Any]) -> bytes:
 
 
 def _put(file: BinaryIO, array: np.ndarray) -> None:
-    """The elements in row-major order; what lies in a mapped file does not stay in memory."""
+    """Append the elements in row-major order; what lies in a mapped file does not pass through memory."""
     if not array.size:
         return  # (empty arrays have no buffer to hand over)
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    mapped = _mapping(data)
-    for start in range(0, data.size, PIECE):
+    mapped, offset = MappedFile.behind(data) or (None, 0)
+    done = mapped.copy_into(file, offset, data.size) if mapped is not None and data.size >= PIECE_LEAST else 0
+    for start in range(done, data.size, PIECE):
         piece = data[start : start + PIECE]
         file.write(piece.data)
         if mapped is not None:
-            _forget(mapped, piece)
-
-
-def _mapping(array: np.ndarray) -> mmap.mmap | None:
-    """The mapped file that an array is a view of."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    base = base.obj if isinstance(base, memoryview) else base
-    return base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
-
-
-def _forget(mapped: mmap.mmap, piece: np.ndarray) -> None:
-    """Let the pages go that are written; the next use reads them from the file again."""
-    offset = piece.ctypes.data - np.frombuffer(mapped, np.uint8, count=1).ctypes.data
-    start = offset // mmap.PAGESIZE * mmap.PAGESIZE
-    mapped.madvise(mmap.MADV_DONTNEED, start, offset + piece.size - start)
+            mapped.forget(offset + start, piece.size)

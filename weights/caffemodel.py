@@ -7,7 +7,6 @@ and lengths are read.
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
 from weights.blob import read_blob
 from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
+from weights.mapped import MappedFile
 from weights.wire import LEN, VARINT, Strip, WireError, fields, strip
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
         *,
         version: str,
         notes: tuple[str, ...] = (),
-        data: mmap.mmap | None = None,
+        data: MappedFile | None = None,
     ) -> None:
         self.source, self.version = source, version
         self._data = data
@@ -239,7 +239,7 @@ def _damaged(error: WireError, seen: set[tuple[int, int]], size: int, layers: in
     return WeightsError(message, where=where, remedy="download the file again and compare its size and checksum")
 
 
-def _map(path: Path, where: str) -> mmap.mmap | None:
+def _map(path: Path, where: str) -> MappedFile | None:
     """The file's bytes, mapped; None for an HDF5 file. Everything that is no weight file is refused here."""
     try:
         with path.open("rb") as file:
@@ -249,7 +249,7 @@ def _map(path: Path, where: str) -> mmap.mmap | None:
             if head.startswith(HDF5_SIGNATURE):
                 return None
             refuse_foreign(head, where)
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return MappedFile(file)
     except FileNotFoundError:
         raise WeightsError("no such file", where=where, remedy="check the path") from None
     except IsADirectoryError:
