@@ -10,29 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camcompat.proof import DISCRETE
-from camcompat.verification.compare import SUMS, WHOLE, BlobError, compare_blob, describe_array
+from camcompat.verification.compare import SUMS, BlobError, compare_blob, describe_array
 from camcompat.verification.local import Local, local_errors
 from camcompat.verification.report import Finding, OracleResult
 from camcompat.verification.stored import Stored
+from camcompat.verification.tolerances import DRIFT, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Place, Subject
 
-__all__ = ["Case", "Reference", "judge", "tolerance_of"]
-
-DRIFT = 1e-2  # of a blob's maximum: what rounding can add up to, where each layer by itself is right
-LOOSE = {
-    "Softmax", "SoftmaxWithLoss", "Exp", "Power", "MVN", "Normalize", "Reduction", "EuclideanLoss", "BNLL",
-}  # fmt: skip
-
-
-def tolerance_of(layer_type: str) -> float:
-    """What a blob may differ by, in units of its maximum.
-
-    >>> tolerance_of("Convolution"), tolerance_of("Softmax")
-    (5e-06, 1e-05)
-    """
-    return SUMS if layer_type in LOOSE else WHOLE
+__all__ = ["Case", "Reference", "judge"]
 
 
 @dataclass
@@ -64,13 +51,17 @@ class Case:
             case.exact = subject.run_numpy(feeds, list(case.ours))
         return case
 
+    def tolerance(self, name: str, *, alone: bool = False) -> float:
+        """What a blob of our file may differ by."""
+        return tolerance_of(self.places[name].type, self.subject.dtype, alone=alone)
+
     @cached_property
     def faulty(self) -> Local | None:
         """The first stretch of layers, in net order, that our file gets wrong by itself."""
         wrong = [
             each
             for name, each in self.local.items()
-            if each.relative > tolerance_of(self.places[name].type) and name not in self.selected
+            if each.relative > self.tolerance(name, alone=True) and name not in self.selected
         ]
         return min(wrong, key=lambda each: self.places[each.blob].depth, default=None)
 
@@ -149,7 +140,7 @@ def _compare(case: Case, name: str, stored: np.ndarray | Stored) -> BlobError:
     local = case.local.get(name)
     return BlobError(
         name, place.layer, place.type, place.depth, theirs.shape, *compare_blob(ours, theirs),
-        tolerance_of(place.type), None if local is None else local.relative, note,
+        case.tolerance(name), None if local is None else local.relative, note,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from camcompat.proof import Proof
 from camcompat.verification.about import noted_options, origin, sentence
 from camcompat.verification.compare import BlobError
-from camcompat.verification.judge import Case, Reference, judge, tolerance_of
+from camcompat.verification.judge import Case, Reference, judge
 from camcompat.verification.maps import compare_maps, reference_maps
 from camcompat.verification.peers import NotAtHand, known_deviation, run_peer
 from camcompat.verification.report import OracleResult, Report
@@ -95,6 +95,7 @@ def verify(
             provenance=origin(subject),
             layers=[(layer.name, layer.type) for layer in subject.net.layers],
             notes=questions.notes,
+            dtype=subject.dtype,
         )
 
 
@@ -239,7 +240,7 @@ class _Questions:
         for name, each in case.local.items():
             place, shape = case.places[name], case.ours[name].shape
             note = "" if len(each.layers) == 1 else f"together: {', '.join(each.layers)}"
-            limit = tolerance_of(place.type)
+            limit = case.tolerance(name, alone=True)
             if name in case.selected and each.relative > limit:
                 result.notes.append(f"{place.layer} selects: rounding decides some entries differently")
                 continue

@@ -95,6 +95,11 @@ class Subject:
         return self.lowered.net
 
     @property
+    def dtype(self) -> str:
+        """ "float32", or what the file says that its numbers were reduced to: "fp16" or "int8"."""
+        return str(self.metadata.get("dtype", "float32"))
+
+    @property
     def forms(self) -> dict[str, Any]:
         """The options `fold` and `winograd` that the file was converted with, as it says."""
         options = (self.metadata.get("provenance") or {}).get("options") or {}

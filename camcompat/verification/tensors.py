@@ -21,6 +21,7 @@ __all__ = ["compare_tensors"]
 NAME = "the caffemodel's blobs, bit for bit"
 EXACT = 1e-12  # a stored number is the number, or it is not
 FOLDED = 1e-6  # of the maximum, where the same folding was computed again
+HALF = ".float16"  # how `converters.quantization` names what it rounded
 
 
 def compare_tensors(subject: Subject) -> OracleResult:
@@ -67,6 +68,7 @@ def _against_now(
             input_shapes=subject.input_shapes, keep_losses=subject.keep_losses, **subject.forms,
         )  # fmt: skip
         now = stored_tensors(path)
+    now |= {f"{name}{HALF}": x.astype(np.float16) for name, x in now.items() if f"{name}{HALF}" in stored}
     same = [name for name in stored if name in now and stored[name].shape == now[name].shape]
     for name in same:
         if stored[name].dtype.kind == "f":
