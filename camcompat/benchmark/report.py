@@ -47,7 +47,7 @@ def as_markdown(report: dict[str, Any], command: str) -> str:
 def tables(report: dict[str, Any]) -> Iterator[Table]:
     """Title, columns and rows of each section that was measured."""
     if report.get("forward"):
-        yield _forward(report["forward"])
+        yield from _forward(report["forward"])
     if report.get("pictures"):
         yield _pictures(report["pictures"])
     if report.get("conversion"):
@@ -56,16 +56,23 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
         yield _conversion("Conversion by size (VGG16 of several widths)", report["size"])
 
 
-def _forward(rows: Sequence[Row]) -> Table:
-    peers = ("--no-winograd", "OpenCV", "OpenCV without Winograd", "torch")
-    columns = ["net", "batch", "onnxruntime", *peers, *(f"{peer} / ours" for peer in peers), "cost of CAM"]
-    lines = []
+PEERS = ("--no-winograd", "--dtype int8", "OpenCV", "OpenCV without Winograd", "torch")
+
+
+def _forward(rows: Sequence[Row]) -> Iterator[Table]:
+    """The times, and what others take in units of ours."""
+    times, ratios = [], []
     for (net, batch), group in _groups(rows, "net", "batch"):
-        ours, with_cam = group["onnxruntime"], group["onnxruntime with CAM"]
-        times = [_milliseconds(row) for row in (ours, *(group[peer] for peer in peers))]
+        ours, with_cam, others = group["onnxruntime"], group["onnxruntime with CAM"], [group[peer] for peer in PEERS]
+        times.append([net, str(batch), *map(_milliseconds, (ours, *others))])
         cost = f"{100 * (with_cam['seconds'] / ours['seconds'] - 1):+.1f} %" if "seconds" in with_cam else "—"
-        lines.append([net, str(batch), *times, *(_ratio(group[peer], ours) for peer in peers), cost])
-    return "Forward pass", columns, lines
+        ratios.append([net, str(batch), *(_ratio(other, ours) for other in others), cost])
+    yield "Forward pass", ["net", "batch", "ours: onnxruntime", *PEERS], times
+    yield (
+        "Forward pass: the others' time / ours, and what the CAM adds",
+        ["net", "batch", *PEERS, "cost of CAM"],
+        ratios,
+    )
 
 
 def _pictures(rows: Sequence[Row]) -> Table:

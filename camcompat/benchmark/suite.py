@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import converters
 from camcompat.benchmark.machine import machine
 from camcompat.benchmark.nets import Subject, subjects, vgg16
 from camcompat.benchmark.processes import Process, conversions, run_by_turns
 from camcompat.benchmark.race import Contestant, Timing, race
 from camcompat.catalogue import description
+from camcompat.int8 import quantise
 from weights.catalog import find
 
 __all__ = ["SECTIONS", "bench"]
@@ -83,6 +86,9 @@ def _forward(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
     sources = (subject.definition, subject.caffemodel)
     bare = converters.to_onnx(*sources, onnx.with_name("bare.onnx"), cam=False)
     direct = converters.to_onnx(*sources, onnx.with_name("direct.onnx"), cam=False, winograd=False)
+    bytewise = onnx.with_name("int8.onnx")
+    noise = np.random.default_rng(0).standard_normal((1, *subject.shape[1:])).astype(np.float32) * 50
+    quantise(direct, bytewise, [noise])  # (its speed does not depend on what it was calibrated on)
     for batch in (1, 10):
         shape = (batch, *subject.shape[1:])
         files = (*sources, shape)
@@ -90,6 +96,7 @@ def _forward(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
             [
                 Contestant("onnxruntime", HERE, "onnxruntime_forward", (bare, shape)),
                 Contestant("--no-winograd", HERE, "onnxruntime_forward", (direct, shape)),
+                Contestant("--dtype int8", HERE, "onnxruntime_forward", (bytewise, shape)),
                 Contestant("onnxruntime with CAM", HERE, "onnxruntime_forward", (onnx, shape)),
                 Contestant("OpenCV", HERE, "opencv_forward", files),
                 Contestant("OpenCV without Winograd", HERE, "opencv_forward", (*files, False)),
