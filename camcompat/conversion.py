@@ -14,6 +14,7 @@ from camcompat.catalogue import description
 from camcompat.proof import Proof
 from camcompat.recipe import check_metadata, merged
 from camcompat.reduction import check_dtype, reduce_file
+from camcompat.training_recipe import completed
 from prototxt.errors import CamcompatError, ConversionError
 from weights.atomic import publish, staged, staging
 
@@ -104,6 +105,7 @@ def convert(
     stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype)
     target = Path(folder)
     head = _head(lowered, outputs is None if cam is None else cam, bool(cam)) if "onnx" in formats else None
+    metadata = completed(lowered, metadata)
     check_metadata(lowered, head, metadata)
     with _staging(target) as stage:
         made = []

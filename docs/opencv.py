@@ -20,18 +20,12 @@ PAGE = Path(__file__).with_name("verify.md")
 HEADING = "## OpenCV 4.14 on public nets"
 STORED, OPENCV = "Caffe's stored outputs", "OpenCV 4"
 
-REMARKS = {
-    "dilation8_camvid": "float32 noise on all three sides: Caffe's own `prob` is 7.2e-6 from float64; the 900x1100 "
-    "input is too large for the float64 evaluation here, so the verdict stays open",
-}
-"""What was found by hand."""
-
 
 def row(name: str, report: Mapping[str, Any]) -> str:
     """One net's line: OpenCV's and Caffe's differences from the ONNX file, and the explanation where there is one."""
     oracles = {entry["name"]: entry for entry in report["oracles"]}
     opencv, caffe = oracles[OPENCV], oracles[STORED]
-    remark = REMARKS.get(name) or opencv["reason"] or (opencv["finding"] or {}).get("words", "")
+    remark = opencv["reason"] or (opencv["finding"] or {}).get("words", "")
     return f"| {name} | {opencv['status']} | {len(opencv['blobs'])} | {_worst(opencv)} | {_worst(caffe)} | {remark} |"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from prototxt.errors import PrototxtError
 
-__all__ = ["Partial", "UnknownShape", "is_data", "top_shape"]
+__all__ = ["Partial", "UnknownShape", "is_data", "keep_transform", "top_shape"]
 
 #: A shape whose unknown sizes are None.
 Partial = tuple["int | None", ...]
@@ -54,6 +54,20 @@ def is_data(layer: Any, own: Container[str] = ()) -> bool:
     if layer.type == "Python":
         return f"Python:{layer.python_param.module}.{layer.python_param.layer}" not in own
     return layer.type not in own and ("Data" in layer.type or layer.type in _TRANSFORMED)
+
+
+def keep_transform(layer: Any, made: Any) -> None:
+    """What a data layer does to its pictures, noted in the Input layer that takes its place.
+
+    Caffe reads neither field of an Input layer. A ``transform_param`` that is set and empty says: nothing.
+    """
+    if layer.type not in _TRANSFORMED:
+        return
+    made.transform_param.SetInParent()
+    made.transform_param.CopyFrom(layer.transform_param)
+    if layer.image_data_param.new_height and layer.image_data_param.new_width:
+        made.image_data_param.new_height = layer.image_data_param.new_height
+        made.image_data_param.new_width = layer.image_data_param.new_width
 
 
 def top_shape(layer: Any, index: int) -> Partial:

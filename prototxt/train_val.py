@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prototxt.data_layers import Partial, UnknownShape, is_data, top_shape
+from prototxt.data_layers import Partial, UnknownShape, is_data, keep_transform, top_shape
 from prototxt.entry import Entry
 from prototxt.heads import Head, auxiliary, heads_of, is_loss, is_metric, learned_blobs
 from prototxt.schema import message_class
@@ -230,6 +230,7 @@ def _as_input(entry: Entry, needed: set[str], net: list[Entry], options: Options
     if not tops:
         return []
     made = message_class("LayerParameter")(name=layer.name, type="Input", top=[top for _, top in tops])
+    keep_transform(layer, made)
     for index, top in tops:
         shape = options.given.get(top) or _shape(entry, index, top, net, options, notes)
         made.input_param.shape.add(dim=shape)
