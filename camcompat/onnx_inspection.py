@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class OnnxInspection:
         inputs, outputs: shape by name, with the type where it is not float32; ``optional``: inputs with a default.
         cam: features, classifier and form of the class activation maps; empty without them.
         labels: how many class names it holds.
+        dtype: "float32", "fp16" or "int8".
+        folded: nodes that are several layers; ``winograd``: layers in that form.
         preprocess, source, provenance: what the converter noted, as it stands in the file (`provenance` holds hashes,
             versions, options and, where the file was checked, `verification`).
     """
@@ -38,6 +40,9 @@ class OnnxInspection:
     optional: Mapping[str, str]
     cam: Mapping[str, Any]
     labels: int
+    dtype: str
+    folded: Sequence[str]
+    winograd: Sequence[str]
     preprocess: Mapping[str, Any]
     source: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -60,6 +65,10 @@ class OnnxInspection:
         else:
             yield "CAM           none"
         yield f"labels        {self.labels or 'none'}"
+        yield f"numbers       {self.dtype}"
+        for word, layers in (("folded", self.folded), ("winograd", self.winograd)):
+            if layers:
+                yield f"{word:<14}{', '.join(layers[:4])}{f' and {len(layers) - 4} more' if len(layers) > 4 else ''}"
         for word in ("preprocess", "source", "provenance"):
             entry = getattr(self, word)
             for path, value in _leaves(entry):
@@ -94,6 +103,9 @@ def inspect_onnx(path: str | os.PathLike[str]) -> OnnxInspection:
         optional={node.name: _shape(node) for node in session.get_overridable_initializers() if node.name == "k"},
         cam=cam or ({"form": "unknown"} if set(CAM_OUTPUTS) <= outputs.keys() else {}),
         labels=len(said.get("labels") or ()),
+        dtype=str(said.get("dtype", "float32")),
+        folded=list(_mapping(said, "fused")),
+        winograd=[str(name) for name in said.get("winograd") or ()],
         preprocess=_mapping(said, "preprocess"),
         source=_mapping(said, "source"),
         provenance=_mapping(said, "provenance"),

@@ -109,7 +109,16 @@ def test_inspect_needs_onnxruntime_only(made: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for told in (HASHES[FILES[1].name], "verification", "data Nx3x96x96", "labels        10", "k 1 int64", "CAM_fc"):
+    for told in (
+        HASHES[FILES[1].name],
+        "verification",
+        "data Nx3x96x96",
+        "labels        10",
+        "numbers       float32",
+        "folded        conv1",
+        "k 1 int64",
+        "CAM_fc",
+    ):
         assert told in done.stdout
 
 
