@@ -64,7 +64,7 @@ def convert(
     metadata: Mapping[str, Any] | None = None,
     keep_losses: bool | None = None,
     fold: bool = True,
-    winograd: bool = True,
+    winograd: bool | None = None,
     dtype: str = "float32",
     calibrate: str | os.PathLike[str] | None = None,
     dense: bool = False,
@@ -111,15 +111,17 @@ def convert(
         made = []
         proof = Proof(lowered, head)
         if "onnx" in formats:
-            forms = {"fold": fold, "winograd": winograd and dtype != "int8"}
-            chosen = {**options, "cam": cam} | {key: None if used else False for key, used in forms.items()}
+            forms = {"fold": fold, "winograd": dtype != "int8" and (bool(head) if winograd is None else winograd)}
+            chosen = {**options, "cam": cam, "fold": None if fold else False, "winograd": winograd}
             of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
             made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
             if dtype != "float32":
                 words = reduce_file(made[-1].path, dtype, calibrate)
                 made[-1] = replace(made[-1], proof=f"{made[-1].proof}; {words}")
             if dense:
-                made.append(_dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate, winograd))
+                made.append(
+                    _dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate, winograd is not False)
+                )
         if "torch" in formats:
             of_torch = cache(partial(origin, options=options, packages=("torch",)))
             made += _torch(lowered, proof, stage / f"{stem}.py", metadata, of_torch)

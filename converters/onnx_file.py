@@ -42,7 +42,7 @@ def to_onnx(
     symbolic_batch: bool = True,
     keep_losses: bool | None = None,
     fold: bool = True,
-    winograd: bool = True,
+    winograd: bool | None = None,
 ) -> Path:
     """Rebuild a Caffe net as an ONNX file whose inputs and outputs bear Caffe's blob names.
 
@@ -63,8 +63,9 @@ def to_onnx(
         fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.fusion`): the same
             numbers to rounding, in less time. The metadata's "fused" names the layers of each merged node.
         winograd: large 3x3 convolutions in a form of half the multiplications (`converters.onnx_winograd`), named in
-            the metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. False
-            leaves plain `Conv` operators, for other runtimes and for GPUs, which have such forms of their own.
+            the metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. None: in
+            files with class activation maps, which are made for onnxruntime. False leaves plain `Conv` operators, for
+            GPUs, which have such forms of their own, and for other runtimes: OpenCV's importer refuses the form.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -85,7 +86,8 @@ def to_onnx(
     head = cam_head(lowered, required=bool(cam)) if wants_cam else None
     options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
-    options |= {"winograd": None if winograd else False}
+    options |= {"winograd": winograd}
+    winograd = head is not None if winograd is None else winograd
     origin = partial(provenance, lowered, caffemodel, options=options, packages=("onnx",))
     model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold, winograd=winograd)
     return model.save(path)

@@ -84,7 +84,7 @@ def bench(
 
 def _forward(subject: Subject, onnx: Path, quick: bool) -> Iterator[Row]:
     sources = (subject.definition, subject.caffemodel)
-    bare = converters.to_onnx(*sources, onnx.with_name("bare.onnx"), cam=False)
+    bare = converters.to_onnx(*sources, onnx.with_name("bare.onnx"), cam=False, winograd=True)
     direct = converters.to_onnx(*sources, onnx.with_name("direct.onnx"), cam=False, winograd=False)
     bytewise = onnx.with_name("int8.onnx")
     noise = np.random.default_rng(0).standard_normal((1, *subject.shape[1:])).astype(np.float32) * 50
@@ -123,7 +123,7 @@ def _conversion(subject: Subject, quick: bool) -> Iterator[Row]:
     megabytes = subject.caffemodel.stat().st_size / 1e6
     made = {
         "onnxruntime: opening the file": converters.to_onnx(
-            subject.definition, subject.caffemodel, target.with_suffix(".winograd.onnx")
+            subject.definition, subject.caffemodel, target.with_suffix(".winograd.onnx"), winograd=True
         ),
         "onnxruntime: opening, --no-winograd": converters.to_onnx(
             subject.definition, subject.caffemodel, target.with_suffix(".direct.onnx"), winograd=False

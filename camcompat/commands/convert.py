@@ -47,7 +47,9 @@ from prototxt.errors import CamcompatError
 @click.option("--scale", type=float, help="Factor of the pixels after the mean is subtracted.")
 @click.option("--channels", type=click.Choice(["BGR", "RGB", "GRAY"]), help="Of the network's input.  [BGR]")
 @click.option("--fold/--no-fold", default=True, help="BatchNorm, Scale, … in the layer before them (ONNX) [yes].")
-@click.option("--winograd/--no-winograd", default=True, help="Large 3x3 convolutions in a faster form (ONNX) [yes].")
+@click.option(
+    "--winograd/--no-winograd", default=None, help="Large 3x3 convolutions in onnxruntime's fastest form [with CAM]."
+)
 @click.option("--dtype", default="float32", type=click.Choice(["float32", "fp16", "int8"]), help="Of the ONNX file.")
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, for int8.")
 @click.option("--dense", is_flag=True, help="Also NAME-dense.onnx, for `cam --crops dense`.")

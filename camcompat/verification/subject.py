@@ -103,7 +103,7 @@ class Subject:
     def forms(self) -> dict[str, Any]:
         """The options `fold` and `winograd` that the file was converted with, as it says."""
         options = (self.metadata.get("provenance") or {}).get("options") or {}
-        return {name: bool(options.get(name, True)) for name in ("fold", "winograd")}
+        return {"fold": bool(options.get("fold", True)), "winograd": bool(self.metadata.get("winograd"))}
 
     @property
     def cheap(self) -> bool:

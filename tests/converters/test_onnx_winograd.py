@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,9 @@ def net(parameters: str, channels: int = 4, height: int = 9, width: int = 7) -> 
         layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ {parameters} }} }}""")
 
 
+run = partial(parity.run, "onnx", winograd=True)
+
+
 def transformed(path: Path) -> list[str]:
     """The layers that a file computes in this form, as it says itself."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -67,11 +71,12 @@ def test_the_matrices_are_minimal_filtering() -> None:
 )
 def test_the_numbers_are_the_convolutions(parameters: str, height: int, tmp_path: Path) -> None:
     definition = net(parameters, height=height)
-    assert transformed(converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")) == ["c"]
+    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx", winograd=True)
+    assert transformed(path) == ["c"]
     for batch in (2, 5):  # (the file is for any)
         x = np.random.RandomState(batch).standard_normal((batch, 4, height, 7)).astype(np.float32)
         exact = parity.run("numpy", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
-        found = parity.run("onnx", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+        found = run(definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
         assert parity.error(found, exact) <= parity.SINGLE
 
 
@@ -81,7 +86,7 @@ def test_without_padding(height: int, tmp_path: Path) -> None:
     definition = net("num_output: 6 kernel_size: 3", height=height)
     x = np.random.RandomState(1).standard_normal((2, 4, height, 7)).astype(np.float32)
     exact = parity.run("numpy", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
-    found = parity.run("onnx", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
+    found = run(definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
     assert transformed(tmp_path / "net.onnx") == ["c"]
     assert parity.error(found, exact) <= parity.SINGLE
 
@@ -94,7 +99,7 @@ def test_caffes_own_outputs(tmp_path: Path) -> None:
         if "Convolution" not in (case / "net.prototxt").read_text():
             continue
         inputs, wanted = load_case(case)
-        found = parity.run("onnx", case / "net.prototxt", case / "weights.caffemodel", inputs, list(wanted), tmp_path)
+        found = run(case / "net.prototxt", case / "weights.caffemodel", inputs, list(wanted), tmp_path)
         if transformed(tmp_path / "net.onnx"):
             seen.add(case.name)
             for name, caffe in wanted.items():
@@ -104,14 +109,14 @@ def test_caffes_own_outputs(tmp_path: Path) -> None:
 
 def test_the_file_keeps_caffes_weights(tmp_path: Path) -> None:
     definition = net("num_output: 128 kernel_size: 3 pad: 1", channels=128, height=56, width=56)
-    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")
+    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx", winograd=True)
     assert transformed(path) == ["c"]
     stored = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
     for node in converters.lower(definition, converters.Synthetic()).graph.nodes:
         for operand in node.inputs[1:]:
             assert operand is not None and operand.data is not None
             assert stored[f"c.{operand.name}"].tobytes() == operand.data.tobytes()
-    plain = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "plain.onnx", winograd=False)
+    plain = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "plain.onnx")
     assert not transformed(plain)
     assert [node.op_type for node in onnx.load(plain).graph.node] == ["Conv"]
 
@@ -133,8 +138,21 @@ def test_what_it_does_not_compute_or_not_faster_stays_a_convolution(
     parameters: str, channels: int, height: int, tmp_path: Path
 ) -> None:
     definition = net(parameters, channels, height, height)
-    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx")
+    path = converters.to_onnx(definition, converters.Synthetic(), tmp_path / "net.onnx", winograd=True)
     assert [node.op_type for node in onnx.load(path).graph.node] == ["Conv"]
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_only_files_with_maps_have_it_unasked(tmp_path: Path) -> None:
+    files = (MODEL.path("prototxt"), MODEL.path("caffemodel"))
+    for options, expected in (
+        ({}, True),
+        ({"cam": False}, False),
+        ({"outputs": ["CAM_conv"]}, False),
+        ({"winograd": False}, False),
+        ({"cam": False, "winograd": True}, True),
+    ):
+        assert bool(transformed(converters.to_onnx(*files, tmp_path / "net.onnx", **options))) is expected, options
 
 
 @pytest.mark.usefixtures("everywhere")
