@@ -71,7 +71,10 @@ def conversions(subject: Subject, made: Mapping[str, Path]) -> dict[str, tuple[s
         "OpenCV: readNetFromCaffe": ("import cv2", f"cv2.dnn.readNetFromCaffe({files})"),
         "pycaffe: Net": ("import caffe", f"caffe.Net({files}, caffe.TEST)"),
         **{
-            name: ("from camcompat.session import open_session", f"open_session({str(path)!r})")
+            name: (
+                "from pathlib import Path; from camcompat.session import open_session",
+                f"open_session(Path({str(path)!r}))",
+            )
             for name, path in made.items()
         },
     }

@@ -92,6 +92,7 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     figures = {row["contestant"]: row for row in json.loads(done.stdout)["conversion"]}
     assert figures["to_onnx"]["seconds"] > 0
+    assert figures["onnxruntime: opening the file"]["seconds"] > 0
     assert "to_onnx" in page.read_text()
 
 
