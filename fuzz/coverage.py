@@ -6,11 +6,14 @@ fix it, and keep the file's bytes as a case in ``tests/robustness``.
 
 from __future__ import annotations
 
+import inspect
 import random
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from fuzz.mutate import structured
 from fuzz.seeds import ROOT, seeds, write_corpus
@@ -21,6 +24,15 @@ __all__ = ["COVERED", "fuzz_all", "fuzz_one"]
 COVERED = ("prototxt", "caffemodel", "picture")
 """The targets whose parser is Python, so that its branches can be seen."""
 
+READERS = (
+    "prototxt.text",
+    "prototxt.net",
+    "prototxt.deployment",
+    "weights.caffemodel",
+    "weights.wire",
+    "camcompat.images",
+)
+
 WORK = ROOT / "build" / "fuzz"
 
 
@@ -28,9 +40,7 @@ def fuzz_one(name: str, seconds: int) -> None:
     """Fuzz one target in this process until the time is over; never returns (libFuzzer ends the process)."""
     import atheris
 
-    with atheris.instrument_imports(include=["prototxt", "weights", "camcompat.images"], enable_loader_override=False):
-        import weights.caffemodel  # noqa: F401
-
+    _instrument(atheris)
     target = TARGETS[name]
     path = Path(mkdtemp(dir=scratch())) / f"f{target.suffix}"
 
@@ -53,6 +63,19 @@ def fuzz_one(name: str, seconds: int) -> None:
     ]  # fmt: skip
     atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutate)
     atheris.Fuzz()
+
+
+def _instrument(atheris: Any) -> None:
+    """Count the branches of the readers, whether they are loaded already (by the seeds) or not."""
+    before = set(sys.modules)
+    with atheris.instrument_imports(include=[*READERS], enable_loader_override=False):
+        for module in READERS:
+            import_module(module)
+    for name, module in list(sys.modules.items()):
+        if name in before and (name.split(".")[0] in ("prototxt", "weights") or name == "camcompat.images"):
+            for function in vars(module).values():
+                if inspect.isfunction(function) and function.__module__ == name:
+                    atheris.instrument_func(function)
 
 
 def fuzz_all(names: tuple[str, ...], seconds: int) -> int:
