@@ -25,6 +25,7 @@ ImageSources: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[ImageSource]
 # What Pillow's decoders let escape on damaged files, besides OSError (which UnidentifiedImageError is).
 DAMAGE = (
     ArithmeticError,
+    AssertionError,
     EOFError,
     LookupError,
     NotImplementedError,

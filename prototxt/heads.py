@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prototxt.entry import Entry
+from prototxt.errors import PrototxtError
 
 __all__ = ["Head", "auxiliary", "heads_of", "is_loss", "is_metric", "learned_blobs"]
 
@@ -70,6 +71,8 @@ def heads_of(kept: list[Entry], absent: list[Entry]) -> list[Head]:
 
 def _head(entry: Entry, learned: set[str], softmaxes: set[str]) -> Head:
     layer = entry.message
+    if not layer.bottom and "Loss" in layer.type:
+        raise PrototxtError("a loss without bottoms", where=entry.where, remedy="give it a prediction and its labels")
     # The order of the bottoms is the author's in some losses (EuclideanLoss): what is learned is the prediction.
     predictions = tuple(bottom for bottom in layer.bottom if bottom in learned) or tuple(layer.bottom[:1])
     labels = tuple(bottom for bottom in layer.bottom if bottom not in predictions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from small_nets import net as small_net
 
 import prototxt
 import weights
+from camcompat.images import read_image
 from fuzz.attacks_onnx import good
 from prototxt.errors import CamcompatError, ConversionError, PrototxtError, WeightsError
 from weights.wire import delimited, tag, varint
@@ -245,3 +247,26 @@ def test_no_reader_of_pictures_hands_a_file_to_another_program(
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     with pytest.raises(CamcompatError, match="is a picture of the format EPS"):
         (read_map if read == "heat map" else load_image)(tmp_path / "a.png")
+
+
+def test_a_png_of_colours_without_a_palette(tmp_path: Path) -> None:
+    """atheris: Pillow asserts where a palette is asked for that the file lacks (AssertionError)."""
+    pixels = zlib.compress(b"\0\xff" * 8)
+    header = struct.pack(">IIBBBBB", 8, 8, 1, 3, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    data = b"".join(
+        struct.pack(">I", len(x)) + kind + x + struct.pack(">I", zlib.crc32(kind + x)) for kind, x in chunks
+    )
+    path = tmp_path / "f.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(CamcompatError):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "InfogainLoss", "SigmoidCrossEntropyLoss", "EuclideanLoss"])
+def test_a_loss_without_bottoms(kind: str) -> None:
+    """atheris: its prediction was looked for (IndexError)."""
+    text = 'layer { name: "d" type: "ImageData" top: "x" top: "y" transform_param { crop_size: 8 } }'
+    text += f'layer {{ name: "loss" type: "{kind}" top: "loss" }}'
+    with pytest.raises(PrototxtError, match="a loss without bottoms"):
+        prototxt.deploy(prototxt.loads(text))
