@@ -23,22 +23,27 @@ def completed(lowered: Lowered, metadata: Mapping[str, Any] | None) -> Mapping[s
     """The metadata of a net, with the recipe of its training definition under what is given; a warning says it."""
     from converters import CamcompatWarning
 
-    recipe, notes = recipe_of(lowered.net)
-    if not recipe or lowered.graph.inputs[0].name != next(iter(lowered.net.inputs)):
+    recipe, problem = recipe_of(lowered.net)
+    given = (metadata or {}).get("preprocess") or {}
+    own = {key: value for key, value in recipe.items() if key not in given}
+    if not own or lowered.graph.inputs[0].name != next(iter(lowered.net.inputs)):
         return metadata
-    whole = merged({"preprocess": recipe}, metadata or {})
+    whole = merged({"preprocess": own}, metadata or {})
+    notes = [f"pictures are prepared as the training definition's data layer did: {_spelt(own)}"]
+    if problem and "mean" not in given:
+        notes.insert(0, problem)
     try:
         check_metadata(lowered, None, whole)
     except CamcompatError as error:
-        if metadata and metadata.get("preprocess"):
+        if given:
             return metadata  # which is checked by itself
         notes, whole = [f"the training definition's preprocessing is not taken over: {error}"], dict(metadata or {})
     for note in notes:
-        warnings.warn(note, CamcompatWarning, stacklevel=3)
+        warnings.warn(f"{lowered.net.source}: {note}", CamcompatWarning, stacklevel=3)
     return whole
 
 
-def recipe_of(net: Net) -> tuple[Recipe, list[str]]:
+def recipe_of(net: Net) -> tuple[Recipe, str]:
     """Read the preprocessing that the net's data layer did, before it became an input.
 
     Source: ``data_transformer.cpp``: (pixel - mean) · scale of the crop; ``image_data_layer.cpp``: new_height and
@@ -48,7 +53,8 @@ def recipe_of(net: Net) -> tuple[Recipe, list[str]]:
         net: a net out of a training definition (`prototxt.deploy`); of any other nothing is known.
 
     Returns:
-        Values for `Preprocess.from_mapping` ("mean", "scale", "resize"), and what a user has to know, in sentences.
+        Values for `Preprocess.from_mapping` ("mean", "scale", "resize"), and what is wrong with the mean file, "" if
+        nothing is.
 
     >>> import prototxt
     >>> text = 'layer { type: "Data" top: "data" transform_param { scale: 0.5 mean_value: 9 crop_size: 8 } }'
@@ -59,15 +65,15 @@ def recipe_of(net: Net) -> tuple[Recipe, list[str]]:
     """
     layer = next((layer for layer in net.layers if layer.type == "Input"), None)
     if layer is None or not layer.message.HasField("transform_param") or len(net.inputs[layer.tops[0]]) != 4:
-        return {}, []
+        return {}, ""
     transform, images = layer.message.transform_param, layer.message.image_data_param
     height, width = net.inputs[layer.tops[0]][2:]
     recipe: Recipe = {"mean": 0.0}
-    notes: list[str] = []
+    problem = ""
     if transform.mean_value:
         recipe["mean"] = list(transform.mean_value)
     elif transform.mean_file:
-        notes += _mean_image(recipe, transform.mean_file, net.source, layer.where)
+        problem = _mean_image(recipe, transform.mean_file, net.source)
     if transform.HasField("scale"):
         recipe["scale"] = float(transform.scale)
     resize = transform.resize_param
@@ -78,10 +84,10 @@ def recipe_of(net: Net) -> tuple[Recipe, list[str]]:
     else:
         if not transform.crop_size and not transform.crop_h:
             recipe["resize"] = [height, width]  # whole pictures
-    return recipe, [*notes, f"{layer.where}: pictures are prepared as the data layer did: {_spelt(recipe)}"]
+    return recipe, problem
 
 
-def _mean_image(recipe: Recipe, name: str, source: str, where: str) -> list[str]:
+def _mean_image(recipe: Recipe, name: str, source: str) -> str:
     """The mean file, where Caffe would find it, or beside the definition; what is wrong with it."""
     from camcompat.preprocess import encode_mean
     from weights import read_mean
@@ -90,14 +96,14 @@ def _mean_image(recipe: Recipe, name: str, source: str, where: str) -> list[str]
     path = next((each for each in (Path(name), beside / name, beside / Path(name).name) if each.is_file()), None)
     del recipe["mean"]
     if path is None:
-        return [f"{where}: the mean file {name} is not here; the usual mean takes its place: give --mean FILE"]
+        return f"the mean file {name} is not here; the usual mean takes its place: give --mean FILE"
     try:
         image = read_mean(path)
     except CamcompatError as error:
-        return [f"{where}: {error}; the usual mean takes its place"]
+        return f"{error}; the usual mean takes its place"
     recipe["mean"] = encode_mean(image)
     recipe["resize"] = [int(size) for size in image.shape[1:]]  # the size that the database's pictures have
-    return []
+    return ""
 
 
 def _spelt(recipe: Mapping[str, Any]) -> str:

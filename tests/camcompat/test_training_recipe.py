@@ -73,14 +73,14 @@ def test_legacy_parameters() -> None:
     text = """layers { name: "data" type: IMAGE_DATA top: "data" top: "label"
         image_data_param { source: "x" mean_file: "nowhere.binaryproto" scale: 0.25 crop_size: 8 } }
         layers { name: "r" type: RELU bottom: "data" top: "r" }"""
-    found, notes = recipe_of(prototxt.deploy(prototxt.loads(text)))
+    found, problem = recipe_of(prototxt.deploy(prototxt.loads(text)))
     assert found == {"scale": 0.25}
-    assert "nowhere.binaryproto is not here" in notes[0]
+    assert "nowhere.binaryproto is not here" in problem
 
 
 def test_nothing_is_known_of_other_nets() -> None:
     plain = 'input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }' + BODY.split('layer { name: "loss"')[0]
-    assert recipe_of(prototxt.loads(plain)) == ({}, [])
+    assert recipe_of(prototxt.loads(plain)) == ({}, "")
     assert recipe(data("HDF5Data", ""), input_shapes={"data": (1, 3, 8, 8)}) == {}
 
 
@@ -101,7 +101,10 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_converted_file_prepares_pictures_as_caffe_did(files: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.warns(converters.CamcompatWarning, match="pictures are prepared as the data layer did: mean 3x12x12"):
+    with pytest.warns(
+        converters.CamcompatWarning,
+        match="pictures are prepared as the training definition's data layer did: mean 3x12x12",
+    ):
         made = convert(*files, tmp_path, formats=["onnx"])
     model = camcompat.load(made[0].path)
     pixels = np.random.RandomState(0).randint(0, 256, (12, 12, 3), np.uint8)
@@ -114,6 +117,7 @@ def test_what_the_user_says_counts(files: tuple[Path, Path], tmp_path: Path) -> 
     words = ["convert", *map(str, files), "--mean", "5", "--resize", "20x20", "--out", str(tmp_path / "own.onnx")]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
+    assert "data layer did: scale 0.5\n" in done.stderr  # nothing of the mean, which is the user's
     preprocess = camcompat.load(tmp_path / "own.onnx").preprocess
     assert preprocess.resize == (20, 20) and preprocess.scale == 0.5
     assert (preprocess.mean == 5).all()
