@@ -8,7 +8,7 @@ import numpy as np
 
 from camcompat.verification.compare import SUMS, compare_blob
 from camcompat.verification.report import MapAgreement
-from camcompat.verification.tolerances import tolerance_of
+from camcompat.verification.tolerances import least_top5, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Subject
@@ -18,7 +18,6 @@ __all__ = ["compare_maps", "reference_maps"]
 
 TOP = 5
 EXAMPLES = 4
-REDUCED_TOP5 = 0.9  # of the five best classes, in a file of smaller numbers
 
 
 def reference_maps(head: CamHead, features: np.ndarray, prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,8 +76,8 @@ def compare_maps(
         iou=_least_iou(ours, theirs, next(iter(feeds.values())).shape[-2:]),
         top5=_top5(ranked, classes, scores),
         count=len(pairs),
-        tolerance=SUMS if subject.dtype == "float32" else tolerance_of("", subject.dtype),
-        least_top5=1.0 if subject.dtype == "float32" else REDUCED_TOP5,
+        tolerance=tolerance_of("Softmax", subject.dtype),  # sums over all features, as loose as a softmax
+        least_top5=least_top5(subject.dtype),
         examples=tuple((named[i], theirs[i], ours[i]) for i in range(min(EXAMPLES, len(pairs)))),
     )
 

@@ -96,7 +96,7 @@ class Subject:
 
     @property
     def dtype(self) -> str:
-        """ "float32", or what the file says that its numbers were reduced to: "fp16" or "int8"."""
+        """What the file says that its numbers were reduced to, "fp16" or "int8"; else "float32"."""
         return str(self.metadata.get("dtype", "float32"))
 
     @property
