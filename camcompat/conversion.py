@@ -111,7 +111,7 @@ def convert(
         made = []
         proof = Proof(lowered, head)
         if "onnx" in formats:
-            forms = {"fold": fold, "winograd": dtype != "int8" and (bool(head) if winograd is None else winograd)}
+            forms: dict[str, Any] = {"fold": fold, "winograd": False if dtype == "int8" else winograd}
             chosen = {**options, "cam": cam, "fold": None if fold else False, "winograd": winograd}
             of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
             made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
@@ -142,7 +142,7 @@ def _onnx(
     top_k: int,
     metadata: Mapping[str, Any] | None,
     origin: Origin,
-    forms: Mapping[str, bool],
+    forms: Mapping[str, Any],
 ) -> Artefact:
     """The ONNX file, proved; what was measured is then noted in it."""
     from converters.onnx_file import onnx_model

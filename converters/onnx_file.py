@@ -87,7 +87,6 @@ def to_onnx(
     options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
     options |= {"winograd": winograd}
-    winograd = head is not None if winograd is None else winograd
     origin = partial(provenance, lowered, caffemodel, options=options, packages=("onnx",))
     model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold, winograd=winograd)
     return model.save(path)
@@ -101,7 +100,7 @@ def onnx_model(
     metadata: Mapping[str, Any] | None = None,
     origin: Callable[[], Mapping[str, Any]] | None = None,
     fold: bool = True,
-    winograd: bool = False,
+    winograd: bool | None = None,
 ) -> OnnxModel:
     """A lowered net as an ONNX model, its tensors still the net's own arrays; `origin` makes its `provenance`."""
     if fold:
@@ -110,7 +109,8 @@ def onnx_model(
     graph = lowered.graph
     if head and top_k < 1:
         raise ConversionError(f"top_k is {top_k}", where=lowered.net.source, remedy="ask for 1 class map or more")
-    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=winograd)
+    form = head is not None if winograd is None else winograd
+    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=form)
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
     results = [value_info(name, graph.outputs[name]) for name in writer.output_names]

@@ -62,7 +62,8 @@ def conv(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
 
     The weights in the file stay Caffe's: operators transform them, which onnxruntime does once, when it opens the file.
     """
-    (made, height, columns), tiles = fixed(node.outputs[0].shape[1:]), _tiles(fixed(node.outputs[0].shape[2:3])[0])
+    made, height, columns = fixed(node.outputs[0].shape[1:])
+    tiles = _tiles(height)
     products = _products(w, node, names)
     flat = w.op("Reshape", [products, w.integers([0, POINTS, made * tiles * columns])])
     phases = w.op("MatMul", [w.tensor(A.astype(np.float32), "A"), flat])
@@ -71,7 +72,7 @@ def conv(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     shape = w.integers([0, made, OUT * tiles, columns])
     if height == OUT * tiles:
         return w.emit(node, "Reshape", [woven, shape])
-    whole = w.op("Reshape", [woven, shape])
+    whole = w.op("Reshape", [woven, shape])  # and the last tile's rows below the map
     return w.emit(node, "Slice", [whole, *map(w.integers, ([0], [height], [2]))])
 
 

