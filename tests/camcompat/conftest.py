@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from small_caffe_net import write_small
 
 PATCH = 8
 CamFile = Callable[..., Path]
@@ -115,3 +116,9 @@ def cam_file(tmp_path: Path, net: Patches) -> CamFile:
 def noise() -> np.ndarray:
     """A picture that is neither square nor symmetric: (150, 200, 3) uint8."""
     return np.random.default_rng(5).integers(0, 256, (150, 200, 3), np.uint8)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[str, str]:
+    """The paths of a small net's definition and weights (see ``small_caffe_net``)."""
+    return write_small(tmp_path)
