@@ -65,6 +65,7 @@ def convert(
     keep_losses: bool | None = None,
     fold: bool = True,
     winograd: bool | None = None,
+    portable: bool = False,
     dtype: str = "float32",
     calibrate: str | os.PathLike[str] | None = None,
     dense: bool = False,
@@ -76,7 +77,8 @@ def convert(
         folder: where the files go; it is created.
         name: the files' common name; by default the caffemodel's.
         formats: "onnx" (one .onnx) and "torch" (.py and .safetensors).
-        outputs, input_shapes, cam, top_k, metadata, keep_losses, fold, winograd: as for `converters.to_onnx`.
+        outputs, input_shapes, cam, top_k, metadata, keep_losses, fold, winograd, portable: as for
+            `converters.to_onnx`.
         dtype: of the ONNX file: "float32", "fp16" or "int8" (without winograd); see `camcompat.reduction`.
         calibrate: a folder of pictures, which int8 needs.
         dense: also write `name-dense.onnx`; see `converters.dense`.
@@ -93,6 +95,8 @@ def convert(
     from converters.provenance import digest_ahead, provenance
 
     check_dtype(dtype, calibrate, dense=dense)
+    if dense and portable:
+        raise ConversionError("a dense file is made for onnxruntime, not portable", remedy="choose dense or portable")
     unknown = [entry for entry in formats if entry not in FORMATS]
     if unknown:
         raise ConversionError(f'there is no format "{unknown[0]}"', remedy=f"choose from {', '.join(FORMATS)}")
@@ -104,15 +108,17 @@ def convert(
     origin = partial(provenance, lowered, caffemodel)
     stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype)
     target = Path(folder)
-    head = _head(lowered, outputs is None if cam is None else cam, bool(cam)) if "onnx" in formats else None
+    wants_cam = outputs is None and not portable if cam is None else cam
+    head = _head(lowered, wants_cam, bool(cam)) if "onnx" in formats else None
     metadata = completed(lowered, metadata)
     check_metadata(lowered, head, metadata)
     with _staging(target) as stage:
         made = []
         proof = Proof(lowered, head)
         if "onnx" in formats:
-            forms: dict[str, Any] = {"fold": fold, "winograd": False if dtype == "int8" else winograd}
+            forms = {"fold": fold, "winograd": False if dtype == "int8" else winograd, "portable": portable}
             chosen = {**options, "cam": cam, "fold": None if fold else False, "winograd": winograd}
+            chosen["portable"] = portable or None
             of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
             made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
             if dtype != "float32":

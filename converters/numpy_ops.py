@@ -156,10 +156,9 @@ def scatter_zeros(values: Array, indices: Array, *, length: int) -> Array:
 
 
 def nms(boxes: Array, scores: Array, *, iou_threshold: float, eta: float) -> Array:
-    order = np.argsort(-scores, axis=1, kind="stable")
-    alive = np.take_along_axis(scores, order, 1) > -np.inf
+    alive = scores > -np.inf
     # Decided in float32, as Caffe does it; all rows at once, or 80 classes would take minutes.
-    boxes = np.take_along_axis(boxes, order[..., None], 1).astype(np.float32)
+    boxes = boxes.astype(np.float32)
     limit = np.full(len(boxes), np.float32(iou_threshold))
     kept, count = np.zeros_like(alive), np.zeros(len(boxes), int)
     chosen = np.zeros_like(boxes)  # what is kept so far, row by row; a box of no size overlaps nothing
@@ -173,9 +172,7 @@ def nms(boxes: Array, scores: Array, *, iou_threshold: float, eta: float) -> Arr
         chosen[free, count[free]] = boxes[free, i]
         count[free] += 1
         limit[free] *= np.where(limit[free] > 0.5, np.float32(eta), np.float32(1))
-    result = np.empty_like(kept)
-    np.put_along_axis(result, order, kept, 1)
-    return result
+    return kept
 
 
 def _iou(a: Array, b: Array) -> Array:

@@ -43,6 +43,7 @@ def to_onnx(
     keep_losses: bool | None = None,
     fold: bool = True,
     winograd: bool | None = None,
+    portable: bool = False,
 ) -> Path:
     """Rebuild a Caffe net as an ONNX file whose inputs and outputs bear Caffe's blob names.
 
@@ -66,6 +67,9 @@ def to_onnx(
             the metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. None: in
             files with class activation maps, which are made for onnxruntime. False leaves plain `Conv` operators, for
             GPUs, which have such forms of their own, and for other runtimes: OpenCV's importer refuses the form.
+        portable: for runtimes other than onnxruntime (OpenCV 5's among them): no float64, in which a classifier before
+            a softmax is computed else, no Winograd's form, maps only with `cam=True`. Scores of hundreds then cost the
+            softmax a digit, as in Caffe (2e-5 at 250).
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
@@ -82,13 +86,14 @@ def to_onnx(
         symbolic_batch=symbolic_batch,
         keep_losses=keep_losses,
     )
-    wants_cam = outputs is None if cam is None else cam
+    wants_cam = outputs is None and not portable if cam is None else cam
     head = cam_head(lowered, required=bool(cam)) if wants_cam else None
     options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
-    options |= {"winograd": winograd}
+    options |= {"winograd": winograd, "portable": portable or None}
+    forms: dict[str, Any] = {"fold": fold, "winograd": winograd, "portable": portable}
     origin = partial(provenance, lowered, caffemodel, options=options, packages=("onnx",))
-    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, fold=fold, winograd=winograd)
+    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
     return model.save(path)
 
 
@@ -101,6 +106,7 @@ def onnx_model(
     origin: Callable[[], Mapping[str, Any]] | None = None,
     fold: bool = True,
     winograd: bool | None = None,
+    portable: bool = False,
 ) -> OnnxModel:
     """A lowered net as an ONNX model, its tensors still the net's own arrays; `origin` makes its `provenance`."""
     if fold:
@@ -109,8 +115,10 @@ def onnx_model(
     graph = lowered.graph
     if head and top_k < 1:
         raise ConversionError(f"top_k is {top_k}", where=lowered.net.source, remedy="ask for 1 class map or more")
-    form = head is not None if winograd is None else winograd
-    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=form)
+    if winograd and portable:
+        raise ConversionError("a portable file has no Winograd's form", remedy="choose portable or winograd")
+    form = head is not None and not portable if winograd is None else winograd
+    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=form, portable=portable)
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
     results = [value_info(name, graph.outputs[name]) for name in writer.output_names]

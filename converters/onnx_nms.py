@@ -1,4 +1,4 @@
-"""Non-maximum suppression whose threshold falls (SSD's `eta`): ONNX's own operator has no such thing, so a Loop."""
+"""Non-maximum suppression: ONNX's own operator, or a Loop where the threshold falls (SSD's `eta`)."""
 
 from __future__ import annotations
 
@@ -13,30 +13,44 @@ from .graph import Node
 if TYPE_CHECKING:
     from .onnx_writer import OnnxWriter
 
-__all__ = ["adaptive_nms"]
+__all__ = ["nms"]
 
 
-def adaptive_nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
-    """`Ops.nms` with eta < 1: one candidate per turn, in the order of falling score, all rows together."""
+def nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
+    boxes, scores = names
+    x = node.inputs[1]
+    assert x is not None
+    if node.attrs["eta"] < 1:
+        return _adaptive(w, node, names)
+    # By place, which falls as the score does: OpenCV takes no threshold below 0, and there are no equals to order.
+    count = static(x.shape[1], "the number of boxes is needed")
+    alive = w.op("Greater", [scores, w.scalar(float(np.finfo(np.float32).min))])
+    ranks = w.tensor(np.arange(count, 0, -1, dtype=np.float32), "ranks")
+    ranked = w.op("Unsqueeze", [w.op("Where", [alive, ranks, w.scalar(0.0)]), w.integers([1])])
+    limits = (w.tensor(np.array([x], np.float32), "limit") for x in (node.attrs["iou_threshold"], 0.5))
+    kept = w.op("NonMaxSuppression", [boxes, ranked, w.integers([np.iinfo(np.int64).max]), *limits])
+    places = w.op("Gather", [kept, w.integers([0, 2])], axis=1)  # (image, class, box) → (image, box)
+    ones = w.op("Expand", [w.scalar(1.0), w.op("Slice", [w.op("Shape", [kept]), *map(w.integers, ([0], [1], [0]))])])
+    nothing = w.op("Expand", [w.scalar(0.0), w.op("Shape", [scores])])
+    return w.emit(node, "Cast", [w.op("ScatterND", [nothing, places, ones])], to=w.element_type("bool"))
+
+
+def _adaptive(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
+    """With eta < 1: one candidate per turn, all rows together."""
     boxes, scores = names
     x = node.inputs[1]
     assert x is not None
     count = static(x.shape[1], "the number of boxes is needed")
-    best, order = w.fresh("best"), w.fresh("order")
-    w.add("TopK", [scores, w.integers([count])], [best, order], axis=1)
-    places = w.op("Unsqueeze", [order, w.integers([2])])
-    sorted_boxes = w.op("GatherElements", [boxes, w.op("Expand", [places, w.op("Shape", [boxes])])], axis=1)
     rows = w.op("ReduceMax", [scores], axes=[1], keepdims=1)
     nothing = w.op("Expand", [w.scalar(0.0), w.op("Shape", [scores])])
     limit = w.op("Expand", [w.scalar(node.attrs["iou_threshold"]), w.op("Shape", [rows])])
-    body = _body(w, sorted_boxes, best, count, node.attrs["eta"])
+    body = _body(w, boxes, scores, count, node.attrs["eta"])
     kept, last = w.fresh("kept"), w.fresh("limit")
     w.add("Loop", [w.integers([count], scalar=True), "", nothing, limit], [kept, last], body=body)
-    back = w.op("ScatterElements", [nothing, order, kept], axis=1)
-    return w.emit(node, "Cast", [back], to=w.element_type("bool"))
+    return w.emit(node, "Cast", [kept], to=w.element_type("bool"))
 
 
-def _body(w: OnnxWriter, boxes: str, best: str, count: int, eta: float) -> object:
+def _body(w: OnnxWriter, boxes: str, scores: str, count: int, eta: float) -> object:
     """The subgraph: (turn, condition, kept (B, P), limit (B, 1)) → (condition, kept, limit)."""
     first, second, third = (w.integers([i]) for i in (0, 2, 4))
     axis, ahead = w.integers([2]), w.integers([1])
@@ -55,7 +69,7 @@ def _body(w: OnnxWriter, boxes: str, best: str, count: int, eta: float) -> objec
     union = w.op("Sub", [w.op("Add", [here(area), area]), inner])
     rivals = w.op("And", [w.op("Greater", [w.op("Div", [inner, union]), limit]), w.op("Greater", [kept, half])])
     beaten = w.op("ReduceMax", [w.op("Cast", [rivals], to=TensorProto.FLOAT)], axes=[1], keepdims=1)
-    alive = w.op("Greater", [here(best), lowest])
+    alive = w.op("Greater", [here(scores), lowest])
     free = w.op("And", [alive, w.op("Less", [beaten, half])])
     kept_now = w.op("Where", [w.op("And", [w.op("Equal", [ranks, turn]), free]), one, kept])
     shrinks = w.op("And", [free, w.op("Greater", [limit, half])])

@@ -5,7 +5,7 @@ Each function takes the `OnnxWriter`, the node, and the names of its operands, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from . import onnx_winograd
 from .dims import Sym, fixed
 from .graph import Node
 from .onnx_lrn import lrn
-from .onnx_nms import adaptive_nms
+from .onnx_nms import nms
 
 if TYPE_CHECKING:
     from .onnx_writer import OnnxWriter
@@ -46,7 +46,7 @@ def _plain(op: str, onnx_op: str, **rename: str) -> None:
 
 
 for _op, _onnx in {
-    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs",
+    "relu": "Relu", "sigmoid": "Sigmoid", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs",
     "neg": "Neg", "round_to_float32": "Identity", "floor": "Floor", "ceil": "Ceil", "sign": "Sign",
     "logical_not": "Not", "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "mod": "Mod", "pow": "Pow",
     "maximum": "Max", "minimum": "Min", "greater": "Greater", "greater_equal": "GreaterOrEqual", "equal": "Equal",
@@ -64,6 +64,14 @@ _plain("take_along", "GatherElements", axis="axis")
 
 
 TRANSLATIONS["lrn"] = lrn
+TRANSLATIONS["nms"] = nms
+
+
+@translation("tanh")
+def tanh(w: OnnxWriter, node: Node, names: Names) -> Names:
+    if w.portable:  # OpenCV 5 computes it from powers that overflow; beyond 9.1 it is 1 in float32
+        names = [w.op("Clip", [*names, w.scalar(-10.0), w.scalar(10.0)])]
+    return w.emit(node, "Tanh", names)
 
 
 @translation("softplus")
@@ -87,7 +95,7 @@ def cast(w: OnnxWriter, node: Node, names: Names) -> Names:
 
 @translation("linear")
 def linear(w: OnnxWriter, node: Node, names: Names) -> Names:
-    if "accumulate" not in node.attrs:
+    if "accumulate" not in node.attrs or w.portable:
         return w.emit(node, "Gemm", names, transB=1)
     wide = [w.op("Cast", [name], to=w.element_type("float64")) for name in names if name]
     return w.emit(node, "Cast", [w.op("Gemm", wide, transB=1)], to=w.element_type("float32"))
@@ -143,7 +151,17 @@ def avg_pool(w: OnnxWriter, node: Node, names: Names) -> Names:
     if whole:
         return w.emit(node, "GlobalAveragePool", names)
     # Floor mode with explicit pads: onnxruntime's ceil_mode was wrong in many releases (CAFFE.md).
-    return w.emit(node, "AveragePool", names, count_include_pad=int(node.attrs["count_pads"]), **_windows(node))
+    attrs = _windows(node)
+    if w.portable and node.attrs["count_pads"] and any(attrs["pads"]):  # OpenCV 4 does not count them
+        names, attrs["pads"] = _padded(w, names, attrs["pads"])
+    return w.emit(node, "AveragePool", names, count_include_pad=int(node.attrs["count_pads"]), **attrs)
+
+
+def _padded(w: OnnxWriter, names: Names, pads: Sequence[int]) -> tuple[Names, list[int]]:
+    """The first operand with the pads of an operator around it, and the pads that are left to the operator: none."""
+    spatial = len(pads) // 2
+    amounts = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
+    return [w.op("Pad", [names[0], w.integers(amounts)], mode="constant"), *names[1:]], [0] * len(pads)
 
 
 @translation("conv")
@@ -151,7 +169,10 @@ def conv(w: OnnxWriter, node: Node, names: Names) -> Names:
     if w.winograd and onnx_winograd.pays(node):
         w.transformed.append(node.layer)
         return onnx_winograd.conv(w, node, names)
-    return w.emit(node, "Conv", names, **_convolution(node))
+    attrs = _convolution(node)
+    if max(attrs["kernel_shape"]) == 1 and any(attrs["pads"]):
+        names, attrs["pads"] = _padded(w, names, attrs["pads"])  # OpenCV 5 overlooks the pads of 1x1 convolutions
+    return w.emit(node, "Conv", names, **attrs)
 
 
 @translation("conv_transpose")
@@ -266,22 +287,6 @@ def scatter_zeros(w: OnnxWriter, node: Node, names: Names) -> Names:
 @translation("nonzero")
 def nonzero(w: OnnxWriter, node: Node, names: Names) -> Names:
     return w.emit(node, "Squeeze", [w.op("NonZero", names), w.integers([0])])
-
-
-@translation("nms")
-def nms(w: OnnxWriter, node: Node, names: Names) -> Names:
-    boxes, scores = names
-    if node.attrs["eta"] < 1:
-        return adaptive_nms(w, node, names)
-    all_of_them, lowest = w.integers([INT64_MAX]), w.tensor(np.array([np.finfo(np.float32).min]), "lowest")
-    threshold = w.tensor(np.array([node.attrs["iou_threshold"]], np.float32), "iou_threshold")
-    kept = w.op(
-        "NonMaxSuppression", [boxes, w.op("Unsqueeze", [scores, w.integers([1])]), all_of_them, threshold, lowest]
-    )
-    places = w.op("Gather", [kept, w.integers([0, 2])], axis=1)  # (image, class, box) → (image, box)
-    ones = w.op("Expand", [w.scalar(1.0), w.op("Slice", [w.op("Shape", [kept]), *map(w.integers, ([0], [1], [0]))])])
-    nothing = w.op("Expand", [w.scalar(0.0), w.op("Shape", [scores])])
-    return w.emit(node, "Cast", [w.op("ScatterND", [nothing, places, ones])], to=w.element_type("bool"))
 
 
 @translation("roi_max_pool")

@@ -23,9 +23,12 @@ OPSET, IR_VERSION = 13, 8
 class OnnxWriter:
     """Collects nodes and initializers; every ONNX name is made here and used once."""
 
-    def __init__(self, graph: Graph, reserved: Sequence[str] = (), *, winograd: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, reserved: Sequence[str] = (), *, winograd: bool = False, portable: bool = False
+    ) -> None:
         self.graph = graph
         self.winograd = winograd
+        self.portable = portable
         self.transformed: list[str] = []
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[tuple[str, np.ndarray]] = []

@@ -48,12 +48,10 @@ class Scale(nn.Module):
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, eta: float) -> Tensor:
     """Greedy non-maximum suppression: which boxes are kept; a score of -inf never is.
 
-    boxes (B, P, 4), scores (B, P) -> (B, P) bool.
+    boxes (B, P, 4), scores (B, P) that fall along P -> (B, P) bool.
     """
-    order = torch.argsort(scores, dim=1, descending=True, stable=True)
-    alive = scores.gather(1, order) > float("-inf")
-    # Decided in float32, as Caffe does it; all rows at once.
-    corners = boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
+    alive = scores > float("-inf")
+    corners = boxes.float()  # decided in float32, as Caffe does it; all rows at once
     limit = corners.new_full((len(boxes),), iou_threshold)
     kept = torch.zeros_like(alive)
     count = torch.zeros_like(alive[:, 0], dtype=torch.long)
@@ -74,7 +72,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, eta: float) -> Tens
         chosen[free, count[free]] = corners[free, i]
         count[free] += 1
         limit[free] = torch.where(limit[free] > 0.5, limit[free] * eta, limit[free])
-    return torch.zeros_like(kept).scatter(1, order, kept)
+    return kept
 
 
 def roi_max_pool(

@@ -50,6 +50,7 @@ from prototxt.errors import CamcompatError
 @click.option(
     "--winograd/--no-winograd", default=None, help="Large 3x3 convolutions in onnxruntime's fastest form [with CAM]."
 )
+@click.option("--portable", is_flag=True, help="An ONNX file for other runtimes, as OpenCV 5: plain float32, no maps.")
 @click.option("--dtype", default="float32", type=click.Choice(["float32", "fp16", "int8"]), help="Of the ONNX file.")
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, for int8.")
 @click.option("--dense", is_flag=True, help="Also NAME-dense.onnx, for `cam --crops dense`.")

@@ -101,9 +101,10 @@ class Subject:
 
     @property
     def forms(self) -> dict[str, Any]:
-        """The options `fold` and `winograd` that the file was converted with, as it says."""
+        """The options `fold`, `winograd` and `portable` that the file was converted with, as it says."""
         options = (self.metadata.get("provenance") or {}).get("options") or {}
-        return {"fold": bool(options.get("fold", True)), "winograd": bool(self.metadata.get("winograd"))}
+        forms = {"fold": options.get("fold", True), "portable": options.get("portable")}
+        return {**{key: bool(value) for key, value in forms.items()}, "winograd": bool(self.metadata.get("winograd"))}
 
     @property
     def cheap(self) -> bool:

@@ -19,7 +19,7 @@ class Selection(Recorder):
     def nms(self, boxes: Value, scores: Value, *, iou_threshold: float, eta: float = 1.0) -> Value:
         """Greedy non-maximum suppression: boxes (B, P, 4) [x1 y1 x2 y2], scores (B, P) → kept (B, P) bool.
 
-        In the order of falling score (the earlier of equals first) a box is dropped if its intersection over union with
+        Scores fall along P, as `top_k` gives them. In this order a box is dropped if its intersection over union with
         a kept one exceeds the threshold. Boxes are plain intervals (no +1) with x1 ≤ x2 and y1 ≤ y2. A score of −inf is
         never kept. Each kept box multiplies a threshold above 0.5 by `eta`.
         """

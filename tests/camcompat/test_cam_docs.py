@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import click.testing
@@ -52,6 +53,8 @@ def test_commands_run(folder: Path) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     assert len(lines) == 8
     for line in lines:
+        if "--engine ray" in line and find_spec("ray") is None:
+            continue  # an extra; where it is missing, test_jobs says so
         done = click.testing.CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
         assert done.exit_code == 0, done.output
 

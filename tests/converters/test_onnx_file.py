@@ -162,15 +162,3 @@ def test_symbolic_batch_agrees_with_numpy_at_another_size(tmp_path: Path) -> Non
             assert parity.error(ours, reference) <= 1e-5, case
         tried += 1
     assert tried > 90
-
-
-def test_opencv_reads_a_file_without_maps(tmp_path: Path) -> None:
-    """What OpenCV 5 asks its users for: a file of plain operators, whose numbers are ours."""
-    cv2 = pytest.importorskip("cv2")
-    model = find("shapes-cam")
-    path = converters.to_onnx(model.path("prototxt"), model.path("caffemodel"), tmp_path / "net.onnx", cam=False)
-    x = np.load(DATA / "shapes-cam.npz")["data"][:1]
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    net = cv2.dnn.readNetFromONNX(str(path))
-    net.setInput(x, "data")
-    assert parity.error(net.forward("prob"), session.run(["prob"], {"data": x})[0]) <= parity.WHOLE
