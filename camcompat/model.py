@@ -68,7 +68,8 @@ def load(
     Args:
         name_or_path: the file or the name.
         threads: threads within one operator; None: every core that this process may use.
-        providers: onnxruntime's execution providers; None: the CPU. CUDA runs without TF32, unless you ask for it.
+        providers: onnxruntime's execution providers, as "cuda"; None: the CPU. CUDA runs without TF32, unless you ask
+            for it.
         preprocess: values that replace those of the file: "resize", "crop", "mean", "scale", "channels"
             (see ``Preprocess.from_mapping``).
         labels: class names, or a file of them, that replace those of the file.

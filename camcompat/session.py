@@ -19,6 +19,8 @@ from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["CAM_OUTPUTS", "ORT_ERRORS", "Interface", "Provider", "open_session", "read_interface", "read_metadata"]
 
+_PROVIDER = "executionprovider"
+
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 
 CAM_OUTPUTS = ("scores", "classes", "cams")
@@ -101,6 +103,7 @@ def _providers(providers: Sequence[Provider] | None) -> list[tuple[str, dict[str
     wanted: list[tuple[str, dict[str, Any]]] = []
     for provider in providers or ["CPUExecutionProvider"]:
         name, options = (provider, {}) if isinstance(provider, str) else (provider[0], dict(provider[1]))
+        name = next((x for x in available if name.lower() in (x.lower(), x.lower().removesuffix(_PROVIDER))), name)
         if name not in available:
             raise CamcompatError(
                 f"this onnxruntime has no {name!r}", where="providers", remedy=f"it has {', '.join(available)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from camcompat.commands.options import provider_option
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
@@ -40,9 +41,16 @@ if TYPE_CHECKING:
               help="Of a folder: this machine, or a Ray cluster.")  # fmt: skip
 @click.option("--maps", is_flag=True, help="Of a folder: write the maps as arrays too (NAME-maps.npz).")
 @click.option("--force", is_flag=True, help="Of a folder: begin anew instead of going on.")
+@provider_option
 @click.option("--keep-going", is_flag=True, help="Exit with 0 even if a picture cannot be mapped.")
 def command(
-    model: str, images: Sequence[Path], classes: Sequence[str], crops: str | None, keep_going: bool, **options: Any
+    model: str,
+    images: Sequence[Path],
+    classes: Sequence[str],
+    crops: str | None,
+    providers: Sequence[str],
+    keep_going: bool,
+    **options: Any,
 ) -> None:
     """Map pictures: scores, overlays, boxes.
 
@@ -52,6 +60,8 @@ def command(
     with a list of all of them. Such a job goes on where it stopped, if it is run again. A picture that cannot be
     mapped is reported and does not stop the others; the exit status is then 1.
     """
+    import camcompat
+
     if options["as_json"] and options["as_csv"]:
         raise click.UsageError("choose --json or --csv")
     call = {key: options.pop(key) for key in ("top", "pipeline", "boxes", "border")}
@@ -60,9 +70,9 @@ def command(
     job = {key: options.pop(key) for key in ("workers", "engine", "maps", "force")}
     several = any(image.is_dir() or (glob.has_magic(str(image)) and not image.exists()) for image in images)
     if several or job != {"workers": 1, "engine": "local", "maps": False, "force": False}:
-        failed = _many(model, images, {**job, **call}, _Results(**options))
+        failed = _many(model, images, {**job, **call, "providers": providers or None}, _Results(**options))
     else:
-        failed = _each(model, images, call, _Results(**options))
+        failed = _each(camcompat.load(model, providers=providers or None), images, call, _Results(**options))
     if failed and not keep_going:
         sys.exit(1)
 
@@ -94,12 +104,10 @@ def _many(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _
     return len(done.bad)
 
 
-def _each(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
+def _each(network: Model, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
     """Files: one by one; how many failed."""
-    import camcompat
     from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
-    network = camcompat.load(model)
     network.stream([], **options)  # a wrong option is said once, before any picture
     targets = [None] * len(images) if wanted.no_pictures else _targets(images, wanted.out)
     if wanted.as_csv:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from camcompat.commands.options import provider_option
+
 if TYPE_CHECKING:
     from camcompat.evaluation import ClassIds, Report
 
@@ -38,6 +40,7 @@ EMBEDDED = "shapes-cam"
 @click.option("--blacklist", type=click.Path(path_type=Path), help="Numbers of pictures that localisation leaves out.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures of the truth (and rows).")
 @click.option("--journal", type=click.Path(path_type=Path), help="Keep what is found here, and go on from it.")
+@provider_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for rows of predictions.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(model: str, pictures: Sequence[Path], predictions: Sequence[str], as_json: bool, **options: Any) -> None:
@@ -49,7 +52,17 @@ def command(model: str, pictures: Sequence[Path], predictions: Sequence[str], as
     """
     if predictions:
         _refuse(
-            options, "pipelines", "rules", "crops", "thresholds", "jpeg_quality", "fraction", "journal", "out", "mean"
+            options,
+            "pipelines",
+            "rules",
+            "crops",
+            "thresholds",
+            "jpeg_quality",
+            "fraction",
+            "journal",
+            "out",
+            "mean",
+            "providers",
         )
         if pictures or model != EMBEDDED:
             raise click.UsageError("give --predictions, or a MODEL and PICTURES")
@@ -86,7 +99,8 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
         from weights import read_mean
 
         preprocess = {"mean": read_mean(options["mean"])}
-    network = camcompat.load(model, labels=options["labels"], preprocess=preprocess)
+    providers = options["providers"] or None
+    network = camcompat.load(model, providers=providers, labels=options["labels"], preprocess=preprocess)
     if model == EMBEDDED and not pictures and truth is None:
         pictures, truth = _embedded()
     if not pictures or truth is None:

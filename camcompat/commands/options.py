@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-__all__ = ["CAM_MODELS", "cam_option", "keep_going_option", "losses_option", "named", "plugin_option", "shape_option"]
+__all__ = [
+    "CAM_MODELS",
+    "cam_option",
+    "keep_going_option",
+    "losses_option",
+    "named",
+    "plugin_option",
+    "provider_option",
+    "shape_option",
+]
 
 CAM_MODELS = (
     "googlenet-cam-imagenet",
@@ -54,6 +63,10 @@ losses_option = click.option(
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Report what fails in the final table and exit with 0."
 )
+provider_option = click.option(
+    "--provider", "providers", multiple=True, metavar="NAME",
+    help="What onnxruntime computes on, as `cuda` (repeatable: the first that can).  [cpu]",
+)  # fmt: skip
 cam_option = click.option("--cam-models", is_flag=True, help="The five published CAM models and the embedded one.")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prototxt.errors import CamcompatError, printable
 from weights.verify_file import digests_of
@@ -17,6 +17,9 @@ from .engines import ENGINES
 from .journal import Journal
 from .pictures import find_pictures
 from .worker import Record, Task
+
+if TYPE_CHECKING:
+    from camcompat.session import Provider
 
 __all__ = ["Summary", "map_pictures"]
 
@@ -50,6 +53,7 @@ def map_pictures(
     recursive: bool = True,
     force: bool = False,
     progress: bool = False,
+    providers: Sequence[Provider] | None = None,
     **options: Any,
 ) -> Summary:
     """Map pictures of files, folders and glob patterns, and leave overlays and results in a folder.
@@ -68,6 +72,7 @@ def map_pictures(
         recursive: whether folders in folders are searched.
         force: begin anew, whatever is in the folder.
         progress: show a bar, where somebody watches.
+        providers: what the sessions compute on, as for ``camcompat.load``.
         options: of the call: ``top``, ``classes``, ``pipeline``, ``crops``, ``boxes``.
 
     Raises:
@@ -83,11 +88,12 @@ def map_pictures(
     if workers < 1 or batch_size < 1:
         found = f"workers is {workers}, batch_size {batch_size}"
         raise CamcompatError(found, where="map_pictures", remedy="use 1 or more")
+    providers = [providers] if isinstance(providers, str) else providers
     every = find_pictures(pictures, recursive=recursive)
-    network = load(model, threads=1)
+    network = load(model, threads=1, providers=providers)
     network.stream([], **options)  # what is wrong with an option is wrong with every picture: said before any
     source = Path(network.source).absolute()
-    task = Task(str(source), options, draw=draw, maps=maps)
+    task = Task(str(source), options, draw=draw, maps=maps, providers=providers)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     header = {"camcompat": 1, "model": source.name, "sha256": digests_of(source, ())["sha256"], **task.described()}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from camcompat.cam import Result
+    from camcompat.session import Provider
 
 __all__ = ["Chunk", "Record", "Task", "Worker"]
 
@@ -32,7 +33,7 @@ class Task:
         options: of the call (`top`, `classes`, `pipeline`, `crops`, `boxes`).
         draw: whether the overlays are drawn.
         maps: whether the maps are kept as arrays.
-        threads: of each worker's session; None: every core.
+        threads, providers: of each worker's session, as for ``camcompat.load``.
     """
 
     model: str
@@ -40,11 +41,14 @@ class Task:
     draw: bool = True
     maps: bool = False
     threads: int | None = None
+    providers: Sequence[Provider] | None = None
 
     def described(self) -> dict[str, Any]:
         """What decides about the results: two runs of one description give the same."""
         given = {key: value for key, value in self.options.items() if value is not None}
-        return {"draw": self.draw, "maps": self.maps, **given}
+        # Another provider rounds otherwise.
+        on = {"providers": [x if isinstance(x, str) else [*x] for x in self.providers]} if self.providers else {}
+        return {"draw": self.draw, "maps": self.maps, **on, **given}
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Worker:
         from camcompat.model import load
 
         self.task = task
-        self.model = load(task.model, threads=task.threads)
+        self.model = load(task.model, threads=task.threads, providers=task.providers)
 
     def __call__(self, chunk: Chunk) -> list[Record]:
         from camcompat.images import read_image

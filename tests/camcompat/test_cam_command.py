@@ -39,6 +39,13 @@ def test_pictures_and_text(run: Run) -> None:
     assert len(lines) == 6 and lines[0] == "a.png -> maps/a-cam.png" and lines[3] == "b.png -> maps/b-cam.png"
 
 
+def test_the_provider_is_passed_on(run: Run) -> None:
+    plain, named = run("a.png", "--json", "--no-pictures"), run("a.png", "--json", "--no-pictures", "--provider", "cpu")
+    assert plain.exit_code == named.exit_code == 0 and plain.stdout == named.stdout
+    refused = run("a.png", "--provider", "abacus")
+    assert refused.exit_code == 1 and "this onnxruntime has no 'abacus'; it has " in str(refused.output)
+
+
 @pytest.mark.parametrize("options", [{}, {"pipeline": "matlab"}, {"crops": 10}, {"pipeline": "matlab", "crops": 1}])
 def test_json_is_the_results_own(run: Run, options: dict[str, object]) -> None:
     words = [word for key, value in options.items() for word in (f"--{key}", value)]

@@ -221,7 +221,7 @@ def test_wrong_options(cam_file: CamFile, argument: dict[str, Any], message: str
 
 
 def test_options(cam_file: CamFile, noise: np.ndarray) -> None:
-    for providers in (["CPUExecutionProvider"], "CPUExecutionProvider", [("CPUExecutionProvider", {})]):
+    for providers in (["CPUExecutionProvider"], "CPUExecutionProvider", [("CPUExecutionProvider", {})], ["cpu"], "Cpu"):
         model = load(cam_file(), threads=1, providers=providers)
         assert model.session.get_session_options().intra_op_num_threads == 1
         assert len(model(noise)) == 5

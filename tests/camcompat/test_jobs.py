@@ -145,3 +145,16 @@ def test_what_is_out_of_range_is_said(onnx: Path, folder: Path, tmp_path: Path) 
         with pytest.raises(CamcompatError, match=message):
             map_pictures(onnx, [folder], tmp_path / "out", **options)
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_another_provider_is_another_job(onnx: Path, folder: Path, tmp_path: Path) -> None:
+    """It rounds otherwise, so its results are not mixed with those of another; each worker gets it."""
+    done = map_pictures(onnx, [folder], tmp_path / "out", workers=2, batch_size=3, providers="cpu", draw=False)
+    assert done.mapped == 9
+    again = map_pictures(onnx, [folder], tmp_path / "out", providers=["cpu"], draw=False)
+    assert again.before == 9
+    with pytest.raises(CamcompatError, match="providers"):
+        map_pictures(onnx, [folder], tmp_path / "out", draw=False)
+    with pytest.raises(CamcompatError, match="this onnxruntime has no 'abacus'"):
+        map_pictures(onnx, [folder], tmp_path / "other", providers=["abacus"])
+    assert not (tmp_path / "other").exists()

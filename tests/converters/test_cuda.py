@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import onnxruntime
 import parity
 import pytest
 import torch
+from click.testing import CliRunner
 from conformance_cases import CASES, load_case, tolerance
 
 import camcompat
 import converters
+from camcompat.cli import main
 from camcompat.conversion import convert
 from weights.catalog import find
 
@@ -130,6 +133,20 @@ def test_cams_with_onnxruntimes_cuda(winograd: bool, dtype: str, tmp_path: Path)
     limit = parity.WHOLE if dtype == "float32" else 5e-3
     assert parity.error(found["prob"], EXPECTED["prob"][: len(found["prob"])]) <= limit
     assert parity.error(found["cams"], wanted["cams"]) <= limit
+
+
+@pytest.mark.usefixtures("cuda_onnxruntime")
+def test_the_command_maps_pictures_on_the_gpu(tmp_path: Path) -> None:
+    (made,) = convert(MODEL.path("prototxt"), MODEL.path("caffemodel"), tmp_path, formats=("onnx",))
+    pictures = MODEL.folder / "pictures"
+    for provider in ("cuda", "cpu"):
+        words = ["cam", made.path, pictures, "--provider", provider, "--no-pictures", "--out", tmp_path / provider]
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+    gpu, cpu = ((tmp_path / name / "results.jsonl").read_text().splitlines()[1:] for name in ("cuda", "cpu"))
+    assert len(gpu) == len(cpu) == len(list(pictures.glob("*.jpg")))
+    for ours, reference in zip(map(json.loads, gpu), map(json.loads, cpu)):
+        assert [entry["class"] for entry in ours["classes"]] == [entry["class"] for entry in reference["classes"]]
 
 
 @CASES
