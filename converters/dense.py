@@ -155,7 +155,8 @@ def _outputs(
     if head.weight is not None:
         assert head.weight.data is not None
         weight = w.initializer(head.weight.data, w.unique(f"{head.classifier}.weight"))
-        rows_of = _classified(w, rows_of, weight, bias)
+        classes, channels = fixed(head.weight.data.shape)
+        rows_of = _classified(w, rows_of, (classes, channels), weight, bias)
     if head.prob.producer is not None and "softmax" in (head.prob.producer.op, *_above(head.prob)):
         rows_of = w.op("Softmax", [rows_of], axis=2)
     w.add("ReduceMean", [rows_of], [prob], axes=[1], keepdims=0)
@@ -171,14 +172,16 @@ def _above(x: Value) -> list[str]:
     return [above.op] if above else []
 
 
-def _classified(w: OnnxWriter, rows: str, weight: str, bias: np.ndarray | None) -> str:
-    """In float64, as classifiers before a softmax are everywhere here (`lowering.mark_logits`)."""
+def _classified(w: OnnxWriter, rows: str, shape: tuple[int, int], weight: str, bias: np.ndarray | None) -> str:
+    """In float64, as classifiers before a softmax are everywhere here (`lowering.mark_logits`); shape of the weight.
+
+    Gemm: onnxruntime up to 1.19 has no float64 form of what it makes of a MatMul and a Transpose.
+    """
     double, single = w.element_type("float64"), w.element_type("float32")
-    wide = [w.op("Cast", [name], to=double) for name in (rows, weight)]
-    scores = w.op("MatMul", [wide[0], w.op("Transpose", [wide[1]], perm=[1, 0])])
-    if bias is not None:
-        scores = w.op("Add", [scores, w.op("Cast", [w.tensor(bias, "bias")], to=double)])
-    return w.op("Cast", [scores], to=single)
+    flat = w.op("Reshape", [rows, w.integers([-1, shape[1]])])
+    operands = [flat, weight] if bias is None else [flat, weight, w.tensor(bias, "bias")]
+    scores = w.op("Gemm", [w.op("Cast", [name], to=double) for name in operands], transB=1)
+    return w.op("Reshape", [w.op("Cast", [scores], to=single), w.integers([-1, 10, shape[0]])])
 
 
 def _maps(w: OnnxWriter, features: str, weight: str | None, windows: _Windows, channels: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from prototxt.entry import place
 from prototxt.errors import PrototxtError
 from prototxt.fields import is_repeated
@@ -48,7 +50,7 @@ def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ..
             text = f"{path}{field.name} is {entry.data}, a value that only a fork knows"
             raise PrototxtError(text, where=where, remedy="give the prototxt of the net as well")
     for descriptor, value in message.ListFields():
-        if descriptor.type == descriptor.TYPE_STRING:
+        if descriptor.type == FieldDescriptor.TYPE_STRING:
             _check_text(value if is_repeated(descriptor) else (value,), descriptor.name, where)
         if descriptor.message_type is None or descriptor.name in skip:
             continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 __all__ = ["BOOL", "ENUM", "FLOAT", "INT", "MESSAGE", "TEXT", "Field", "Table", "is_repeated", "table_of"]
 
 MESSAGE, INT, FLOAT, BOOL, ENUM, TEXT = range(6)
@@ -51,31 +53,31 @@ def is_repeated(descriptor: Any) -> bool:
     """Whether a field takes several values."""
     # `label` is deprecated since protobuf 6.31, `is_repeated` absent before it.
     known = getattr(descriptor, "is_repeated", None)
-    return bool(descriptor.label == descriptor.LABEL_REPEATED if known is None else known)
+    return bool(descriptor.label == FieldDescriptor.LABEL_REPEATED if known is None else known)
 
 
 def _is_required(descriptor: Any) -> bool:
     known = getattr(descriptor, "is_required", None)
-    return bool(descriptor.label == descriptor.LABEL_REQUIRED if known is None else known)
+    return bool(descriptor.label == FieldDescriptor.LABEL_REQUIRED if known is None else known)
 
 
 def _field(descriptor: Any) -> Field:
     name, repeated, cpp_type = descriptor.name, is_repeated(descriptor), descriptor.cpp_type
-    if cpp_type == descriptor.CPPTYPE_MESSAGE:
+    if cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
         table = table_of(descriptor.message_type)
         is_layer = descriptor.message_type.name in ("LayerParameter", "V1LayerParameter")
         return Field(name, MESSAGE, repeated, "fields in braces", table=table, is_layer=is_layer)
-    if cpp_type == descriptor.CPPTYPE_ENUM:
+    if cpp_type == FieldDescriptor.CPPTYPE_ENUM:
         values = {value.name: value.number for value in descriptor.enum_type.values}
         return Field(name, ENUM, repeated, "a name without quotes", values=values)
-    if cpp_type == descriptor.CPPTYPE_STRING:
-        is_bytes = descriptor.type == descriptor.TYPE_BYTES
+    if cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        is_bytes = descriptor.type == FieldDescriptor.TYPE_BYTES
         return Field(name, TEXT, repeated, "a string in quotes", is_bytes=is_bytes)
-    if cpp_type == descriptor.CPPTYPE_BOOL:
+    if cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return Field(name, BOOL, repeated, "true or false")
-    if cpp_type in (descriptor.CPPTYPE_FLOAT, descriptor.CPPTYPE_DOUBLE):
+    if cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
         return Field(name, FLOAT, repeated, "a number")
-    bits = 64 if cpp_type in (descriptor.CPPTYPE_INT64, descriptor.CPPTYPE_UINT64) else 32
-    if cpp_type in (descriptor.CPPTYPE_UINT32, descriptor.CPPTYPE_UINT64):
+    bits = 64 if cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64) else 32
+    if cpp_type in (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64):
         return Field(name, INT, repeated, "a whole number", 0, 2**bits - 1)
     return Field(name, INT, repeated, "a whole number", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

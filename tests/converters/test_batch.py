@@ -49,7 +49,7 @@ def test_the_streams_of_a_recurrent_net_are_its_batch(case: str, tmp_path: Path)
     folder = Path(__file__).resolve().parents[1] / "data" / "conformance" / case
     stored = np.load(folder / "io.npz")
     path = converters.to_onnx(folder / "net.prototxt", folder / "weights.caffemodel", tmp_path / "net.onnx")
-    session = onnxruntime.InferenceSession(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     axes = {x.name: x.shape.index("N") for x in session.get_inputs()}
     assert set(axes) == set(prototxt.load(folder / "net.prototxt").inputs)
     feeds = {name: np.concatenate([stored[f"in/{name}"]] * 2, axis) for name, axis in axes.items()}

@@ -81,7 +81,9 @@ def test_the_mean_of_a_map_is_its_score_but_for_a_constant(form: str, tail: str,
     options = SessionOptions()
     options.log_severity_level = 3
     x = np.random.RandomState(3).standard_normal((2, 3, 6, 5)).astype(np.float32)
-    classes, cams = InferenceSession(path, options).run(["classes", "cams"], {"data": x, "k": np.int64([7])})
+    classes, cams = InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(
+        ["classes", "cams"], {"data": x, "k": np.int64([7])}
+    )
     exact = converters.to_numpy(net, converters.Synthetic(), outputs=["fc"])
     scores, zero = (np.asarray(exact(array)).reshape(2, 7) for array in (x, x[::-1]))
     means = np.take_along_axis(cams.mean((2, 3)), np.argsort(classes), 1)
@@ -137,5 +139,5 @@ def test_the_recovered_head_of_the_release_gives_its_scores(shared: Path, tmp_pa
     path = converters.to_onnx(tmp_path / "head.prototxt", tmp_path / "head.caffemodel", tmp_path / "head.onnx")
     cached = scipy.io.loadmat(shared / "cam" / "data_img1.mat")
     activations = np.ascontiguousarray(cached["activation_lastconv"].transpose(3, 2, 1, 0), np.float32)
-    (prob,) = InferenceSession(path).run(["prob"], {"CAM_conv": activations})
+    (prob,) = InferenceSession(path, providers=["CPUExecutionProvider"]).run(["prob"], {"CAM_conv": activations})
     assert np.abs(prob.reshape(10, 1000) - cached["scores"].reshape(1000, 10).T).max() <= 2e-6

@@ -73,8 +73,10 @@ def test_on_the_nets_own_size_all_crops_are_one(pictures: np.ndarray, tmp_path: 
     dense = to_dense_onnx(*files, tmp_path / "dense.onnx", canvas=(96, 96))
     plain = converters.to_onnx(*files, tmp_path / "plain.onnx")
     x = np.ascontiguousarray(pictures[:, :, :96, :96])
-    prob = onnxruntime.InferenceSession(str(dense)).run(["prob"], {"data": x})[0]
-    both = onnxruntime.InferenceSession(str(plain)).run(["prob"], {"data": np.concatenate([x, x[..., ::-1]])})[0]
+    prob = onnxruntime.InferenceSession(str(dense), providers=["CPUExecutionProvider"]).run(["prob"], {"data": x})[0]
+    both = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"]).run(
+        ["prob"], {"data": np.concatenate([x, x[..., ::-1]])}
+    )[0]
     assert parity.error(prob, (both[:2] + both[2:]) / 2) <= parity.WHOLE
 
 
@@ -90,8 +92,12 @@ def test_class_maps_before_the_average(tmp_path: Path) -> None:
     )
     path = to_dense_onnx(net, converters.Synthetic(), tmp_path / "dense.onnx", canvas=(8, 8))
     x = np.random.RandomState(1).standard_normal((1, 3, 8, 8)).astype(np.float32)
-    cams = onnxruntime.InferenceSession(str(path)).run(["cams"], {"data": x, "k": np.int64([7])})[0]
-    classes = onnxruntime.InferenceSession(str(path)).run(["classes"], {"data": x, "k": np.int64([7])})[0]
+    cams = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
+        ["cams"], {"data": x, "k": np.int64([7])}
+    )[0]
+    classes = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
+        ["classes"], {"data": x, "k": np.int64([7])}
+    )[0]
     small = converters.to_numpy(net, converters.Synthetic(), outputs=["conv"])
     for crop, (top, left) in enumerate(PLACES):
         window = np.repeat(x[:, :, top : top + 6, left : left + 6], 2, 0)  # (1x1 convolutions see no border)

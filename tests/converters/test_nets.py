@@ -56,7 +56,7 @@ def test_numpy_is_caffes_too(shared: Path, tmp_path: Path) -> None:
 def test_the_onnx_file_takes_any_batch(batch: int, shared: Path, tmp_path: Path) -> None:
     prototxt = shared / "cam" / "models" / "deploy_alexnetplusCAM_imagenet.prototxt"
     path = converters.to_onnx(prototxt, converters.Synthetic(), tmp_path / "net.onnx")
-    session = onnxruntime.InferenceSession(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = np.repeat(picture(227)[:1], batch, axis=0)
     prob, cams = session.run(["prob", "cams"], {"data": x})
     caffe = blobs(shared / "nets" / "alexnetplus-cam-imagenet.npz")["prob"][:1]
@@ -82,7 +82,7 @@ def test_squeezenets_scores_and_class_maps(shared: Path, tmp_path: Path) -> None
     expected = np.load(shared / "squeezenet" / "expected.npz")
     net = shared / "corpus" / "squeezenet_v10_deepcomp.prototxt"
     path = converters.to_onnx(net, shared / "corpus/weights/squeezenet_v10_deepcomp.caffemodel", tmp_path / "net.onnx")
-    session = onnxruntime.InferenceSession(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for i, image in enumerate(["img1", "img2", "test"]):
         bgr = expected[f"rgb/{image}"][..., ::-1].astype(np.float32) - np.float32([104, 117, 123])
         names = ["pool_final", "classes", "scores", "cams"]
