@@ -24,7 +24,8 @@ EMBEDDED = "shapes-cam"
 @click.option("--predictions", multiple=True, metavar="FILE",
               help="Score these rows (label x1 y1 x2 y2, five times); run no network (repeatable).")  # fmt: skip
 @click.option("--pipeline", "pipelines", type=click.Choice(["plain", "matlab"]), multiple=True, help="[both]")
-@click.option("--crops", type=click.Choice(["1", "10"]), help="Crops of a picture.  [plain: 1, matlab: 10]")
+@click.option("--crops", type=click.Choice(["1", "10", "dense"]),
+              help="Crops of a picture; dense: of a file of `convert --dense`.  [plain: 1, matlab: 10]")  # fmt: skip
 @click.option("--mean", type=click.Path(path_type=Path),
               help="A mean file (.binaryproto, .npy, .mat) instead of the network's mean values.")  # fmt: skip
 @click.option("--rule", "rules", type=click.Choice(["dt-box", "paper"]), multiple=True, help="For boxes.  [both]")
@@ -111,9 +112,9 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
         pictures,
         truth,
         classes=classes,
-        pipelines=options["pipelines"] or ("plain", "matlab"),
+        pipelines=options["pipelines"] or (("plain",) if options["crops"] == "dense" else ("plain", "matlab")),
         rules=_rules(options),
-        crops=None if options["crops"] is None else int(options["crops"]),
+        crops=int(options["crops"]) if options["crops"] in ("1", "10") else options["crops"],
         blacklist=_blacklist(options["blacklist"]),
         limit=options["limit"],
         journal=options["journal"],

@@ -25,11 +25,11 @@ from camcompat.evaluation.prediction_files import read_predictions, write_predic
 from camcompat.evaluation.report import PREDICTIONS, Figures, Report
 from camcompat.images import read_image
 from camcompat.jobs.pictures import find_pictures
-from camcompat.pipelines import PIPELINES, make_pipeline
+from camcompat.pipelines import PIPELINES
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.model import Model
+    from camcompat.model import Crops, Model
 
 __all__ = ["evaluate", "evaluate_files"]
 
@@ -48,7 +48,7 @@ def evaluate(
     classes: ClassIds | None = None,
     pipelines: Sequence[str] = PIPELINES,
     rules: Sequence[Rule] | RuleOptions = RULES,
-    crops: int | None = None,
+    crops: Crops | None = None,
     blacklist: Sequence[int] = (),
     limit: int | None = None,
     journal: str | os.PathLike[str] | None = None,
@@ -66,7 +66,8 @@ def evaluate(
         classes: what the network's classes are called there (``ilsvrc_classes``); None: by its own indices and labels.
         pipelines: of "plain" and "matlab".
         rules: of "dt-box" and "paper"; or options by rule, as ``find_boxes`` takes them.
-        crops: 1 or 10; None: as the pipeline has it.
+        crops: 1, 10, or "dense" (of a file that ``convert --dense`` made, with "plain" alone); None: as the pipeline
+            has it.
         blacklist: 1-based numbers of pictures in ``truth`` that do not count for localisation.
         limit: only the first pictures that there are, in the order of ``truth``.
         journal: a file that keeps what was found; with it a stopped evaluation goes on where it was.
@@ -90,7 +91,7 @@ def evaluate(
     options: RuleOptions = rules if isinstance(rules, Mapping) else {rule: {} for rule in rules}
     _check(pipelines, options, limit)
     for pipeline in pipelines:
-        make_pipeline(pipeline, network.preprocess, crops=crops)  # refuses what does not go together
+        network.stream([], pipeline=pipeline, crops=crops)  # refuses what does not go together
     blacklisted = set(check_blacklist(blacklist, len(truth)).tolist())
     numbered = truth.numbered(classes.number)
     pairing = _paired(pictures, numbered)
@@ -185,7 +186,7 @@ def _check(pipelines: Sequence[str], rules: RuleOptions, limit: int | None) -> N
         raise CamcompatError(f"limit is {limit}", where="evaluate", remedy="use 1 or more")
 
 
-def _header(model: Model, pipelines: Sequence[str], rules: RuleOptions, crops: int | None) -> dict[str, Any]:
+def _header(model: Model, pipelines: Sequence[str], rules: RuleOptions, crops: Crops | None) -> dict[str, Any]:
     """What decides about the findings."""
     recipe = model.preprocess
     mean = hashlib.sha256(np.ascontiguousarray(recipe.mean).tobytes()).hexdigest()
@@ -203,7 +204,7 @@ def _findings(
     paths: Sequence[Path],
     pipelines: Sequence[str],
     rules: RuleOptions,
-    crops: int | None,
+    crops: Crops | None,
     journal: Journal,
     advance: Advance,
 ) -> tuple[dict[Path, dict[str, Found]], dict[Path, str]]:

@@ -15,6 +15,7 @@ from PIL import Image
 import camcompat
 from camcompat.boxes import Box
 from camcompat.commands.evaluate import command
+from camcompat.conversion import convert_model
 from camcompat.evaluation import evaluate, ilsvrc_classes, read_predictions
 from camcompat.evaluation.found import Found, rows
 from converters import to_onnx
@@ -301,3 +302,20 @@ def test_ilsvrc_numbers_and_wordnet_ids_lead_to_the_same_figures(cam_file: CamFi
         assert report.figures == own
         best = camcompat.load(cam_file())(pictures / "0.png").classes[0]
         assert read_predictions(rows / "plain-paper.txt")[0, 0] == 7 - best
+
+
+def test_dense_crops(tmp_path: Path) -> None:
+    """The figures of a dense file are those of its own results; what it cannot do is said before any picture."""
+    net = find("shapes-cam")
+    convert_model(net, tmp_path, formats=("onnx",), dense=True)
+    dense, truth = tmp_path / "shapes-cam-dense.onnx", net.folder / "boxes.csv"
+    report = evaluate(dense, [net.folder / "pictures"], truth, pipelines=["plain"], rules=["paper"], crops="dense")
+    pictures = sorted((net.folder / "pictures").glob("*.jpg"))
+    best = [result.labels[0] for result in camcompat.load(dense).stream(pictures, crops="dense")]
+    right = sum(label == path.stem.split("-", 1)[1] for label, path in zip(best, pictures))
+    assert report.figures["plain"].accuracy == right / len(pictures) > 0.9
+    with pytest.raises(CamcompatError, match="a dense file does pipeline plain with crops 'dense'"):
+        evaluate(dense, [net.folder / "pictures"], truth, pipelines=["matlab"])
+    words = [str(dense), str(net.folder / "pictures"), "--truth", str(truth), "--crops", "dense", "--limit", "3"]
+    done = click.testing.CliRunner().invoke(command, words)
+    assert done.exit_code == 0 and "matlab" not in done.stdout, done.output
