@@ -41,7 +41,7 @@ def test_blobs_are_caffes(case: Path, tmp_path: Path) -> None:
 
 
 @CASES
-def test_there_is_no_float64(case: Path, tmp_path: Path) -> None:
+def test_valid_and_without_float64(case: Path, tmp_path: Path) -> None:
     if case.parent.name == "PSROIPooling":
         pytest.skip("its sums over rectangles need float64")
     with warnings.catch_warnings():
@@ -49,6 +49,7 @@ def test_there_is_no_float64(case: Path, tmp_path: Path) -> None:
         path = converters.to_onnx(
             case / "net.prototxt", case / "weights.caffemodel", tmp_path / "net.onnx", portable=True
         )
+    onnx.checker.check_model(str(path), full_check=True)
     graph = onnx.load(path).graph
     casts = [attribute.i for node in graph.node if node.op_type == "Cast" for attribute in node.attribute]
     assert TensorProto.DOUBLE not in casts
