@@ -106,7 +106,7 @@ def convert(
     digest_ahead(caffemodel)
     lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
     origin = partial(provenance, lowered, caffemodel)
-    stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype)
+    stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype, portable)
     target = Path(folder)
     wants_cam = outputs is None and not portable if cam is None else cam
     head = _head(lowered, wants_cam, bool(cam)) if "onnx" in formats else None
@@ -194,9 +194,9 @@ def _torch(
     return [Artefact(path, "PyTorch source", words), Artefact(path.with_suffix(".safetensors"), "weights", words)]
 
 
-def suffix(dtype: str) -> str:
-    """What a file of smaller numbers is called, so that it does not take the place of the float32 one."""
-    return "" if dtype == "float32" else f"-{dtype}"
+def suffix(dtype: str = "float32", portable: bool = False) -> str:
+    """What a file of smaller numbers, or for other runtimes, is called: it does not take the place of the usual one."""
+    return ("-portable" if portable else "") + ("" if dtype == "float32" else f"-{dtype}")
 
 
 def _stem(source: str, caffemodel: object) -> str:
@@ -241,7 +241,8 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
         remedy = f"`camcompat download {model.name}`, or put it there"
         raise CamcompatError(f"not downloaded: {place}", where=model.name, remedy=remedy)
     target = folder or (model.root or home()) / model.name
-    options = {"name": model.name + suffix(options.get("dtype", "float32")), **options}
+    kind = {key: options[key] for key in ("dtype", "portable") if key in options}
+    options = {"name": model.name + suffix(**kind), **options}
     options["metadata"] = merged(description(model), options.get("metadata") or {})
     prototxt = model.path("prototxt") if model.present("prototxt") else None
     return convert(prototxt, model.path("caffemodel"), target, **options)

@@ -78,7 +78,7 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     options["outputs"] = options["outputs"] or None
     if out is not None and out.suffix == ".onnx":
         out, options["name"], options["formats"] = out.parent, out.stem, ("onnx",)
-    default = FORMATS if options["dtype"] == "float32" else ("onnx",)
+    default = FORMATS if options["dtype"] == "float32" and not options["portable"] else ("onnx",)
     options["formats"] = ["torch" if each == "python" else each for each in options["formats"] or default]
     options = {key: value for key, value in options.items() if key != "name" or value is not None}
     prototxt, caffemodel = as_files(sources) or (None, None)

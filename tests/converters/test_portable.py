@@ -14,12 +14,14 @@ import onnx
 import onnxruntime
 import parity
 import pytest
+from click.testing import CliRunner
 from conformance_cases import CASES, load_case, tolerance
 from onnx import TensorProto
 from PIL import Image
 
 import converters
 import prototxt
+from camcompat.cli import main
 from camcompat.conversion import convert
 from camcompat.verification import verify
 from weights.catalog import find
@@ -118,6 +120,18 @@ def test_a_portable_file_is_verified(tmp_path: Path) -> None:
     path = converters.to_onnx(*SOURCES, tmp_path / "net.onnx", portable=True)
     report = verify(*SOURCES, path)
     assert report.ok, report.verdict
+
+
+def test_a_portable_file_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """It has no maps: in the place of the model's file, `camcompat cam` would find none."""
+    for options in ([], ["--portable"], ["--portable", "--dtype", "fp16"]):
+        done = CliRunner().invoke(
+            main, ["convert", *map(str, SOURCES), "--to", "onnx", "--out", str(tmp_path), *options]
+        )
+        assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(main, ["convert", "shapes-cam", "--portable", "--out", str(tmp_path)]).exit_code == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"shapes-cam.onnx", "shapes-cam-portable.onnx", "shapes-cam-portable-fp16.onnx"}
 
 
 def test_portable_and_dense_exclude_each_other(tmp_path: Path) -> None:
