@@ -108,8 +108,11 @@ def convert(
     origin = partial(provenance, lowered, caffemodel)
     stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype, portable)
     target = Path(folder)
-    wants_cam = outputs is None and not portable if cam is None else cam
-    head = _head(lowered, wants_cam, bool(cam)) if "onnx" in formats else None
+    head = None
+    if "onnx" in formats:
+        from converters.onnx_file import cam_head
+
+        head = cam_head(lowered, cam, default=outputs is None and not portable)
     metadata = completed(lowered, metadata)
     check_metadata(lowered, head, metadata)
     with _staging(target) as stage:
@@ -132,12 +135,6 @@ def convert(
             of_torch = cache(partial(origin, options=options, packages=("torch",)))
             made += _torch(lowered, proof, stage / f"{stem}.py", metadata, of_torch)
         return _publish(stage, target, made)
-
-
-def _head(lowered: Lowered, wanted: bool, required: bool) -> CamHead | None:
-    from converters.onnx_file import cam_head
-
-    return cam_head(lowered, required=required) if wanted else None
 
 
 def _onnx(

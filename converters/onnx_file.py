@@ -86,8 +86,7 @@ def to_onnx(
         symbolic_batch=symbolic_batch,
         keep_losses=keep_losses,
     )
-    wants_cam = outputs is None and not portable if cam is None else cam
-    head = cam_head(lowered, required=bool(cam)) if wants_cam else None
+    head = cam_head(lowered, cam, default=outputs is None and not portable)
     options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
     options |= {"winograd": winograd, "portable": portable or None}
@@ -139,12 +138,15 @@ def onnx_model(
 CAM_NAMES = ("scores", "classes", "cams", "k")
 
 
-def cam_head(lowered: Lowered, *, required: bool) -> CamHead | None:
+def cam_head(lowered: Lowered, wanted: bool | None, *, default: bool) -> CamHead | None:
     """The CAM head of a lowered net, if there is one and the names of its outputs are free.
 
     Raises:
-        ConversionError: it is required, and there is none.
+        ConversionError: it is wanted, and there is none; where only the default (for None) wants it, that is no error.
     """
+    if not (default if wanted is None else wanted):
+        return None
+    required = bool(wanted)
     head = find_cam_head(lowered.graph)
     problem = "" if head else f"no class activation mapping head was found: {why_no_head(lowered.graph)}"
     remedy = "it takes features -> global average pooling -> InnerProduct; or convert without CAM"

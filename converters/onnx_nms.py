@@ -27,7 +27,7 @@ def nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     alive = w.op("Greater", [scores, w.scalar(float(np.finfo(np.float32).min))])
     ranks = w.tensor(np.arange(count, 0, -1, dtype=np.float32), "ranks")
     ranked = w.op("Unsqueeze", [w.op("Where", [alive, ranks, w.scalar(0.0)]), w.integers([1])])
-    limits = (w.tensor(np.array([x], np.float32), "limit") for x in (node.attrs["iou_threshold"], 0.5))
+    limits = (w.tensor(np.array([limit], np.float32), "limit") for limit in (node.attrs["iou_threshold"], 0.5))
     kept = w.op("NonMaxSuppression", [boxes, ranked, w.integers([np.iinfo(np.int64).max]), *limits])
     places = w.op("Gather", [kept, w.integers([0, 2])], axis=1)  # (image, class, box) → (image, box)
     ones = w.op("Expand", [w.scalar(1.0), w.op("Slice", [w.op("Shape", [kept]), *map(w.integers, ([0], [1], [0]))])])

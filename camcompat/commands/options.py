@@ -65,7 +65,7 @@ keep_going_option = click.option(
 )
 provider_option = click.option(
     "--provider", "providers", multiple=True, metavar="NAME",
-    help="What onnxruntime computes on, as `cuda` (repeatable: the first that can).  [cpu]",
+    help="What onnxruntime computes on, as `cuda` (repeatable, in falling preference).  [cpu]",
 )  # fmt: skip
 cam_option = click.option("--cam-models", is_flag=True, help="The five published CAM models and the embedded one.")
 

@@ -190,7 +190,9 @@ def _header(model: Model, pipelines: Sequence[str], rules: RuleOptions, crops: C
     """What decides about the findings."""
     recipe = model.preprocess
     mean = hashlib.sha256(np.ascontiguousarray(recipe.mean).tobytes()).hexdigest()
+    on = [name for name in model.session.get_providers() if name != "CPUExecutionProvider"]
     return {
+        **({"providers": on} if on else {}),  # another one rounds otherwise
         "model": hashlib.sha256(Path(model.source).read_bytes()).hexdigest(),
         "preprocess": [recipe.resize, recipe.crop, mean, recipe.scale, recipe.channels],
         "pipelines": list(pipelines),
