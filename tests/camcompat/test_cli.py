@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -338,3 +340,18 @@ def test_version(run: Run) -> None:
 def test_a_picture_given_as_a_net_is_named(run: Run, files: tuple[Path, Path]) -> None:
     Path("x.jpg").write_bytes(KINDS["picture"] + b"\0" * 20)
     refused(run("inspect", "x.jpg"), "JPEG picture, not a prototxt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "words", [["list"], ["inspect", "shapes-cam"], ["list", "--json"], ["verify", "shapes-cam", "--out", "r"]]
+)
+def test_a_reader_that_has_seen_enough(words: list[str], run: Run) -> None:
+    """`camcompat ... | head -1`: no message, no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONPATH": str(Path(converters.__file__).parents[1])}
+    command = [sys.executable, "-m", "camcompat", *words]
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, env=environment, check=False)
+    assert done.stderr == b"" and done.returncode == 1
