@@ -1,17 +1,23 @@
-"""Small CAM files, written by hand with onnx.helper in the form that the converter promises."""
+"""Small CAM files, written by hand with onnx.helper in the form that the converter promises; a command line to run."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import numpy as np
 import onnx
 import pytest
+from cli_helpers import Run
 from onnx import TensorProto, helper, numpy_helper
 from small_caffe_net import write_small
+
+from camcompat.cli import main
+from weights.catalog import find
 
 PATCH = 8
 CamFile = Callable[..., Path]
@@ -122,3 +128,21 @@ def noise() -> np.ndarray:
 def small(tmp_path: Path) -> tuple[str, str]:
     """The paths of a small net's definition and weights (see ``small_caffe_net``)."""
     return write_small(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder, offline."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAMCOMPAT_HOME", str(tmp_path / "models"))
+    monkeypatch.setenv("CAMCOMPAT_OFFLINE", "1")
+    return lambda *words: click.testing.CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def files(tmp_path: Path, run: Run) -> tuple[Path, Path]:
+    """A prototxt and its caffemodel in the user's folder."""
+    model = find("shapes-cam")
+    shutil.copy(model.path("prototxt"), tmp_path / "deploy.prototxt")
+    shutil.copy(model.path("caffemodel"), tmp_path / "net.caffemodel")
+    return Path("deploy.prototxt"), Path("net.caffemodel")
