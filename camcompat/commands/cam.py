@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camcompat.commands.options import provider_option
+from camcompat.commands.options import crops_option, provider_option
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--class", "classes", multiple=True, help="Maps of this class instead, by label or index (repeatable).")
 @click.option("--pipeline", type=click.Choice(["plain", "matlab"]), default="plain", show_default=True,
               help="Today's way, or the published release's, number by number.")  # fmt: skip
-@click.option("--crops", type=click.Choice(["1", "10", "dense"]), help="Crops of a picture.  [plain: 1, matlab: 10]")
+@crops_option
 @click.option("--boxes", type=click.Choice(["paper", "dt-box"]),
               help="Find boxes: the largest part above 20 % of the maximum, or the release's program.")  # fmt: skip
 @click.option("--border", type=click.Choice(["mirror", "clamp"]),
@@ -47,7 +47,6 @@ def command(
     model: str,
     images: Sequence[Path],
     classes: Sequence[str],
-    crops: str | None,
     providers: Sequence[str],
     keep_going: bool,
     **options: Any,
@@ -60,19 +59,16 @@ def command(
     with a list of all of them. Such a job goes on where it stopped, if it is run again. A picture that cannot be
     mapped is reported and does not stop the others; the exit status is then 1.
     """
-    import camcompat
-
     if options["as_json"] and options["as_csv"]:
         raise click.UsageError("choose --json or --csv")
-    call = {key: options.pop(key) for key in ("top", "pipeline", "boxes", "border")}
+    call = {key: options.pop(key) for key in ("top", "pipeline", "crops", "boxes", "border")}
     call["classes"] = [int(entry) if entry.isdigit() else entry for entry in classes] or None
-    call["crops"] = int(crops) if crops in ("1", "10") else crops
     job = {key: options.pop(key) for key in ("workers", "engine", "maps", "force")}
     several = any(image.is_dir() or (glob.has_magic(str(image)) and not image.exists()) for image in images)
     if several or job != {"workers": 1, "engine": "local", "maps": False, "force": False}:
         failed = _many(model, images, {**job, **call, "providers": providers or None}, _Results(**options))
     else:
-        failed = _each(camcompat.load(model, providers=providers or None), images, call, _Results(**options))
+        failed = _each(model, images, providers or None, call, _Results(**options))
     if failed and not keep_going:
         sys.exit(1)
 
@@ -104,10 +100,14 @@ def _many(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _
     return len(done.bad)
 
 
-def _each(network: Model, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
+def _each(
+    model: str, images: Sequence[Path], providers: Sequence[str] | None, options: dict[str, Any], wanted: _Results
+) -> int:
     """Files: one by one; how many failed."""
+    import camcompat
     from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
+    network = camcompat.load(model, providers=providers)
     network.stream([], **options)  # a wrong option is said once, before any picture
     targets = [None] * len(images) if wanted.no_pictures else _targets(images, wanted.out)
     if wanted.as_csv:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camcompat.commands.options import provider_option
+from camcompat.commands.options import crops_option, provider_option
 
 if TYPE_CHECKING:
     from camcompat.evaluation import ClassIds, Report
@@ -24,8 +24,7 @@ EMBEDDED = "shapes-cam"
 @click.option("--predictions", multiple=True, metavar="FILE",
               help="Score these rows (label x1 y1 x2 y2, five times); run no network (repeatable).")  # fmt: skip
 @click.option("--pipeline", "pipelines", type=click.Choice(["plain", "matlab"]), multiple=True, help="[both]")
-@click.option("--crops", type=click.Choice(["1", "10", "dense"]),
-              help="Crops of a picture; dense: of a file of `convert --dense`.  [plain: 1, matlab: 10]")  # fmt: skip
+@crops_option
 @click.option("--mean", type=click.Path(path_type=Path),
               help="A mean file (.binaryproto, .npy, .mat) instead of the network's mean values.")  # fmt: skip
 @click.option("--rule", "rules", type=click.Choice(["dt-box", "paper"]), multiple=True, help="For boxes.  [both]")
@@ -114,7 +113,7 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
         classes=classes,
         pipelines=options["pipelines"] or (("plain",) if options["crops"] == "dense" else ("plain", "matlab")),
         rules=_rules(options),
-        crops=int(options["crops"]) if options["crops"] in ("1", "10") else options["crops"],
+        crops=options["crops"],
         blacklist=_blacklist(options["blacklist"]),
         limit=options["limit"],
         journal=options["journal"],

@@ -9,6 +9,7 @@ import click
 __all__ = [
     "CAM_MODELS",
     "cam_option",
+    "crops_option",
     "keep_going_option",
     "losses_option",
     "named",
@@ -48,6 +49,14 @@ def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[st
     return values
 
 
+def _crops(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
+    return int(value) if value in ("1", "10") else value
+
+
+crops_option = click.option(
+    "--crops", type=click.Choice(["1", "10", "dense"]), callback=_crops,
+    help="Crops of a picture; dense: of a file of `convert --dense`.  [plain: 1, matlab: 10]",
+)  # fmt: skip
 shape_option = click.option(
     "--input-shape", "input_shapes", multiple=True, callback=_shape, metavar="NAME=N,C,H,W",
     help="Another input size than the prototxt declares (repeatable).",
