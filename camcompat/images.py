@@ -217,7 +217,7 @@ def _upright_rgb(image: Image.Image, where: str) -> Image.Image:
             remedy="scale them to 0..255 and pass a uint8 array",
         )
     if image.mode == "P" and image.palette is None:  # before Pillow 11 a palette that the file lacks is no error
-        raise CamcompatError("is damaged: it has no palette", where=where, remedy="download or export it again")
+        raise ValueError("it has no palette")
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         white = Image.new("RGBA", colours.size, "white")
