@@ -112,7 +112,7 @@ def convert(
     if "onnx" in formats:
         from converters.onnx_file import cam_head
 
-        head = cam_head(lowered, cam, default=outputs is None and not portable)
+        head = cam_head(lowered, cam, outputs=outputs, portable=portable)
     metadata = completed(lowered, metadata)
     check_metadata(lowered, head, metadata)
     with _staging(target) as stage:
@@ -120,8 +120,8 @@ def convert(
         proof = Proof(lowered, head)
         if "onnx" in formats:
             forms = {"fold": fold, "winograd": False if dtype == "int8" else winograd, "portable": portable}
-            chosen = {**options, "cam": cam, "fold": None if fold else False, "winograd": winograd}
-            chosen["portable"] = portable or None
+            chosen = {**options, "cam": cam, "fold": None if fold else False}
+            chosen |= {"winograd": winograd, "portable": portable or None}
             of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
             made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
             if dtype != "float32":

@@ -155,8 +155,7 @@ def _outputs(
     if head.weight is not None:
         assert head.weight.data is not None
         weight = w.initializer(head.weight.data, w.unique(f"{head.classifier}.weight"))
-        classes, channels = fixed(head.weight.data.shape)
-        rows_of = _classified(w, rows_of, (classes, channels), weight, bias)
+        rows_of = _classified(w, rows_of, (head.classes, channels), weight, bias)
     if head.prob.producer is not None and "softmax" in (head.prob.producer.op, *_above(head.prob)):
         rows_of = w.op("Softmax", [rows_of], axis=2)
     w.add("ReduceMean", [rows_of], [prob], axes=[1], keepdims=0)

@@ -86,7 +86,7 @@ def to_onnx(
         symbolic_batch=symbolic_batch,
         keep_losses=keep_losses,
     )
-    head = cam_head(lowered, cam, default=outputs is None and not portable)
+    head = cam_head(lowered, cam, outputs=outputs, portable=portable)
     options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
     options |= {"winograd": winograd, "portable": portable or None}
@@ -138,13 +138,14 @@ def onnx_model(
 CAM_NAMES = ("scores", "classes", "cams", "k")
 
 
-def cam_head(lowered: Lowered, wanted: bool | None, *, default: bool) -> CamHead | None:
+def cam_head(lowered: Lowered, wanted: bool | None, *, outputs: Sequence[str] | None, portable: bool) -> CamHead | None:
     """The CAM head of a lowered net, if there is one and the names of its outputs are free.
 
     Raises:
-        ConversionError: it is wanted, and there is none; where only the default (for None) wants it, that is no error.
+        ConversionError: it is wanted, and there is none. With None it is looked for unless the file is portable or of
+            other outputs, and to find none is no error.
     """
-    if not (default if wanted is None else wanted):
+    if not (outputs is None and not portable if wanted is None else wanted):
         return None
     required = bool(wanted)
     head = find_cam_head(lowered.graph)

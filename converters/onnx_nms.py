@@ -17,6 +17,7 @@ __all__ = ["nms"]
 
 
 def nms(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
+    """`Ops.nms`, whose scores fall along the boxes."""
     boxes, scores = names
     x = node.inputs[1]
     assert x is not None

@@ -103,8 +103,11 @@ class Subject:
     def forms(self) -> dict[str, Any]:
         """The options `fold`, `winograd` and `portable` that the file was converted with, as it says."""
         options = (self.metadata.get("provenance") or {}).get("options") or {}
-        forms = {"fold": options.get("fold", True), "portable": options.get("portable")}
-        return {**{key: bool(value) for key, value in forms.items()}, "winograd": bool(self.metadata.get("winograd"))}
+        return {
+            "fold": bool(options.get("fold", True)),
+            "winograd": bool(self.metadata.get("winograd")),
+            "portable": bool(options.get("portable")),
+        }
 
     @property
     def cheap(self) -> bool:
