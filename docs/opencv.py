@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from camcompat.verification import verify
-from camcompat.verification.stored import references
-from converters import Synthetic
+from docs.public_nets import corpus, folder_of_references
 from prototxt import CamcompatError
+from weights.atomic import replacing
 
 PAGE = Path(__file__).with_name("verify.md")
 HEADING = "## OpenCV 4.14 on public nets"
@@ -51,25 +51,23 @@ blob's maximum. Repeat it with `python -m docs.opencv`."""
 
 
 def main(names: Iterable[str]) -> None:
-    folder = references()
-    if folder is None:
-        sys.exit("the folder of references is missing: set CAMCOMPAT_SHARED")
+    folder = folder_of_references()
     warnings.simplefilter("ignore")
-    corpus, reports = folder / "corpus", dict[str, Any]()
-    for definition in sorted(corpus.glob("*.prototxt")):
-        name, caffemodel = definition.stem, corpus / "weights" / f"{definition.stem}.caffemodel"
+    reports: dict[str, Any] = {}
+    for name, definition, weights in corpus(folder):
         if names and name not in names:
             continue
         try:
-            report = verify(definition, caffemodel if caffemodel.is_file() else Synthetic(), name=name)
+            report = verify(definition, weights, name=name)
         except CamcompatError as error:
-            reports[name] = str(error).replace(f"{corpus}/", "")
+            reports[name] = str(error).replace(f"{definition.parent}/", "")
             continue
         reports[name] = report.as_dict()
         print(row(name, reports[name]), flush=True)
     if not names:
         text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(text[: text.index(HEADING)] + table(reports), encoding="utf-8")
+        with replacing(PAGE) as temporary:
+            temporary.write_text(text[: text.index(HEADING)] + table(reports), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,19 +17,18 @@ import numpy as np
 import onnxruntime
 
 import prototxt
-from camcompat.verification.stored import references
 from converters import Synthetic, to_onnx
+from docs.public_nets import corpus, folder_of_references
 from prototxt import CamcompatError
+from weights.atomic import replacing
 
 PAGE = Path(__file__).with_name("opencv.md")
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 
-def nets(folder: Path) -> Iterator[tuple[str, Path, object]]:
-    """Name, definition and weights of each public net of the references."""
-    for definition in sorted((folder / "corpus").glob("*.prototxt")):
-        caffemodel = folder / "corpus" / "weights" / f"{definition.stem}.caffemodel"
-        yield definition.stem, definition, caffemodel if caffemodel.is_file() else Synthetic()
+def nets(folder: Path) -> Iterator[tuple[str, Path, Path | Synthetic]]:
+    """The corpus, and the CAM paper's nets."""
+    yield from corpus(folder)
     for definition in sorted((folder / "cam" / "models").glob("deploy*CAM*.prototxt")):
         yield definition.stem.removeprefix("deploy_"), definition, Synthetic()
 
@@ -41,9 +40,9 @@ def wanted(definition: Path) -> tuple[list[str], list[str]]:
     return list(net.outputs), [above.get(name, name) for name in net.outputs]
 
 
-def largest(definition: Path, weights: object, outputs: list[str], path: Path) -> float:
+def largest(definition: Path, weights: Path | Synthetic, outputs: list[str], path: Path) -> float:
     """OpenCV's largest difference from onnxruntime, in units of the blob's maximum."""
-    to_onnx(definition, weights, path, outputs=outputs, portable=True)  # type: ignore[arg-type]
+    to_onnx(definition, weights, path, outputs=outputs, portable=True)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     feeds = {}
@@ -62,7 +61,7 @@ def largest(definition: Path, weights: object, outputs: list[str], path: Path) -
     return worst
 
 
-def row(name: str, definition: Path, weights: object, path: Path) -> str:
+def row(name: str, definition: Path, weights: Path | Synthetic, path: Path) -> str:
     try:
         outputs, scores = wanted(definition)
         cells = [f"{largest(definition, weights, blobs, path):.1e}" for blobs in (outputs, scores)]
@@ -74,20 +73,19 @@ def row(name: str, definition: Path, weights: object, path: Path) -> str:
 
 
 def main(names: Iterable[str]) -> None:
-    folder = references()
-    if folder is None:
-        sys.exit("the folder of references is missing: set CAMCOMPAT_SHARED")
+    folder = folder_of_references()
     warnings.simplefilter("ignore")
     rows = [f"| net | OpenCV {cv2.__version__}: outputs | scores before the softmax |", "|---|---|---|"]
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as scratch:
         for name, definition, weights in nets(folder):
             if not names or name in names:
-                rows.append(row(name, definition, weights, Path(temporary) / "net.onnx"))
+                rows.append(row(name, definition, weights, Path(scratch) / "net.onnx"))
                 print(rows[-1], flush=True)
     if not names:
         text = PAGE.read_text(encoding="utf-8")
         head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-        PAGE.write_text(head + "\n".join(rows) + "\n" + tail, encoding="utf-8")
+        with replacing(PAGE) as temporary:
+            temporary.write_text(head + "\n".join(rows) + "\n" + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ EXPECTED = np.load(Path(__file__).resolve().parents[1] / "data" / "shapes-cam.np
 
 @pytest.fixture(autouse=True)
 def no_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As docs/pytorch.md tells whoever wants Caffe's numbers of a GPU."""
+    """As docs/gpu.md tells whoever wants Caffe's numbers of a GPU."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
