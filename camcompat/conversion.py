@@ -91,6 +91,7 @@ def convert(
 
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
+    from converters.blobs import blob_source
     from converters.build import build
     from converters.provenance import digest_ahead, provenance
 
@@ -103,9 +104,10 @@ def convert(
     if name is not None and Path(name).name != name:
         raise ConversionError(f'"{name}" is no name for files', remedy="give the folder apart, as --out")
     options = {"outputs": outputs, "input_shapes": input_shapes, "keep_losses": keep_losses}
-    digest_ahead(caffemodel)
-    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
-    origin = partial(provenance, lowered, caffemodel)
+    blobs = blob_source(caffemodel)
+    digest_ahead(blobs)
+    lowered = build(prototxt, blobs, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    origin = partial(provenance, lowered, blobs)
     stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype, portable)
     target = Path(folder)
     head = None

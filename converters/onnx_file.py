@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from prototxt.errors import ConversionError
 
 from . import fusion
-from .blobs import WeightsLike
+from .blobs import WeightsLike, blob_source
 from .build import NetLike, Shapes, build
 from .cam_head import CamHead, add_cam_outputs, find_cam_head, why_no_head
 from .dims import fixed
@@ -77,10 +77,11 @@ def to_onnx(
     >>> to_onnx("deploy.prototxt", "net.caffemodel", "net.onnx")     # doctest: +SKIP
     PosixPath('net.onnx')
     """
-    digest_ahead(caffemodel)
+    blobs = blob_source(caffemodel)
+    digest_ahead(blobs)
     lowered = build(
         prototxt,
-        caffemodel,
+        blobs,
         outputs=outputs,
         input_shapes=input_shapes,
         symbolic_batch=symbolic_batch,
@@ -91,7 +92,7 @@ def to_onnx(
     options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
     options |= {"winograd": winograd, "portable": portable or None}
     forms: dict[str, Any] = {"fold": fold, "winograd": winograd, "portable": portable}
-    origin = partial(provenance, lowered, caffemodel, options=options, packages=("onnx",))
+    origin = partial(provenance, lowered, blobs, options=options, packages=("onnx",))
     model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
     return model.save(path)
 

@@ -101,6 +101,20 @@ def test_a_file_that_changes_is_hashed_again(tmp_path: Path) -> None:
         assert provenance(net, path)["caffemodel"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the names of mapped files")
+def test_weights_that_were_opened_are_hashed_as_they_are_mapped(tmp_path: Path) -> None:
+    path, other, net = tmp_path / "a.caffemodel", tmp_path / "b", prototxt.load(FILES[0])
+    path.write_bytes(FILES[1].read_bytes())
+    with weights.read(path) as opened:
+        other.write_bytes(b"something else")
+        other.replace(path)
+        digest_ahead(opened)
+        entry = provenance(net, opened)["caffemodel"]
+    assert entry["sha256"] == HASHES[FILES[1].name]
+    assert entry["bytes"] == FILES[1].stat().st_size
+    assert provenance(net, path)["caffemodel"]["sha256"] == hashlib.sha256(b"something else").hexdigest()
+
+
 def test_inspect_needs_onnxruntime_only(made: Path) -> None:
     code = (
         "import sys\nfor name in ('onnx', 'torch', 'google.protobuf'): sys.modules[name] = None\n"
