@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["lrn"]
 
-BAND_LIMIT = 512  # channels: beyond, the band's zeros cost more than sliced sums
+CHUNK = 32  # channels whose sums are one product: more multiply zeros, fewer are more operators
 
 
 def lrn(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     """`Ops.lrn`: x · (k + alpha/n · Σ x²)^−beta."""
     (x,), beta = names, float(node.attrs["beta"])
     (channels,) = fixed(node.outputs[0].shape[1:2])
-    square = w.op("Mul", [x, x])
-    scale = _banded(w, node, square, channels) if channels <= BAND_LIMIT else _sliced(w, node, square, channels)
+    scale = _sums(w, node, w.op("Mul", [x, x]), channels)
     if beta == 0.75:  # Caffe's default: two square roots are many times faster than a power
         root = w.op("Sqrt", [scale])
         return w.emit(node, "Div", [x, w.op("Mul", [root, w.op("Sqrt", [root])])])
@@ -35,24 +34,24 @@ def lrn(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     return w.emit(node, "Mul", [x, w.op("Pow", [scale, w.scalar(-beta)])])
 
 
-def _banded(w: OnnxWriter, node: Node, square: str, channels: int) -> str:
-    """The sums as a 1x1 convolution whose weights are a band: it stays in the layout that convolutions use."""
-    size, alpha, k = (node.attrs[name] for name in ("size", "alpha", "k"))
-    places = np.arange(channels)
-    near = np.abs(places[:, None] - places) <= size // 2
-    band = np.where(near, np.float32(alpha) / np.float32(size), np.float32(0))
-    weight = w.tensor(band.astype(np.float32)[:, :, None, None], "band")
-    bias = w.tensor(np.full(channels, k, np.float32), "k")
-    return w.op("Conv", [square, weight, bias], kernel_shape=[1, 1])
+def _sums(w: OnnxWriter, node: Node, square: str, channels: int) -> str:
+    """k + alpha/n · Σ by 1x1 convolutions, one for some neighbouring channels, whose weights are a band.
 
-
-def _sliced(w: OnnxWriter, node: Node, square: str, channels: int) -> str:
+    One for all channels would multiply mostly zeros: of 192 it takes half as long again (1.06 ms, not 0.69).
+    """
     size, alpha, k = (node.attrs[name] for name in ("size", "alpha", "k"))
-    half = size // 2
-    amounts = w.integers([0, half, 0, 0, 0, half, 0, 0])
-    padded = w.op("Pad", [square, amounts, w.scalar(0.0)], mode="constant")
-    total = ""
-    for i in range(size):
-        part = w.op("Slice", [padded, *map(w.integers, ([i], [i + channels], [1], [1]))])
-        total = w.op("Add", [total, part]) if total else part
-    return w.op("Add", [w.op("Mul", [total, w.scalar(alpha / size)]), w.scalar(k)])
+    half, places, parts = size // 2, np.arange(channels), []
+    chunk = max(CHUNK, size)
+    for start in range(0, channels, chunk):
+        end = min(start + chunk, channels)
+        first, last = max(0, start - half), min(channels, end + half)
+        near = np.abs(places[start:end, None] - places[first:last]) <= half
+        band = np.where(near, np.float32(alpha) / np.float32(size), np.float32(0)).astype(np.float32)
+        read = [square]
+        if (first, last) != (0, channels):
+            read = [w.op("Slice", [square, *map(w.integers, ([first], [last], [1], [1]))])]
+        bias = np.full(end - start, k, np.float32)
+        parts.append(
+            w.op("Conv", [*read, w.tensor(band[:, :, None, None], "band"), w.tensor(bias, "k")], kernel_shape=[1, 1])
+        )
+    return parts[0] if len(parts) == 1 else w.op("Concat", parts, axis=1)
