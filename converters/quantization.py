@@ -55,7 +55,8 @@ def store_as_fp16(source: Path, target: Path) -> None:
 def outside_of_int8(path: Path) -> tuple[str, list[str]]:
     """The input's name, and the nodes of an ONNX file of ours that are not to compute in 8 bits.
 
-    These are the CAM head, and convolutions that are no Caffe layer's: the sums of an LRN span orders of magnitude.
+    These are the CAM head, and convolutions that are no Caffe layer's, with what joins them: the sums of an LRN
+    span orders of magnitude.
 
     Raises:
         ConversionError: a file of more than 2 GB.
@@ -63,10 +64,13 @@ def outside_of_int8(path: Path) -> tuple[str, list[str]]:
     model = _load(path)
     classifier = _classifier(model)
     learned = {tensor.name for tensor in model.graph.initializer if tensor.name.endswith(".weight")}
+    sums = {node.output[0] for node in model.graph.node if node.op_type == "Conv" and node.input[1] not in learned}
     excluded = [
         node.name
         for node in model.graph.node
-        if _is_head(node.name, classifier) or (node.op_type == "Conv" and node.input[1] not in learned)
+        if _is_head(node.name, classifier)
+        or node.output[0] in sums
+        or (node.op_type == "Concat" and sums.issuperset(node.input))
     ]
     return model.graph.input[0].name, excluded
 

@@ -14,6 +14,7 @@ import pytest
 import converters
 from camcompat.int8 import quantise
 from converters.quantization import annotate, store_as_fp16
+import prototxt
 from prototxt import CamcompatError
 from weights.catalog import find
 
@@ -86,3 +87,23 @@ def test_int8_without_inputs_is_refused(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(CamcompatError, match="needs pictures to calibrate on; --calibrate FOLDER"):
         quantise(plain, tmp_path / "small.onnx", [])
     assert not (tmp_path / "small.onnx").exists()
+
+
+def test_int8_leaves_the_sums_of_an_lrn_alone(tmp_path: Path) -> None:
+    """Of 48 channels they are two products, joined: their numbers span orders of magnitude."""
+    net = prototxt.loads(
+        'input: "data" input_shape { dim: 1 dim: 16 dim: 8 dim: 8 } '
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
+        "convolution_param { num_output: 48 kernel_size: 3 } } "
+        'layer { name: "norm" type: "LRN" bottom: "conv" top: "norm" lrn_param { alpha: 3 } }'
+    )
+    plain, small = tmp_path / "plain.onnx", tmp_path / "small.onnx"
+    converters.to_onnx(net, converters.Synthetic(), plain)
+    x = np.random.default_rng(0).standard_normal((4, 1, 16, 8, 8)).astype(np.float32) * 50
+    quantise(plain, small, list(x))
+    nodes = onnx.load(small).graph.node
+    made_by = {name: node.op_type for node in nodes for name in node.output}
+    norm = [node for node in nodes if node.name.startswith("norm")]
+    assert {"Conv", "Concat"} <= {node.op_type for node in norm}
+    reduced = {node.op_type for node in norm if "DequantizeLinear" in map(made_by.get, node.input)}
+    assert reduced <= {"Mul", "Div"}  # what they read is the convolution's output, in 8 bits
