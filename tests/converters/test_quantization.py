@@ -12,9 +12,9 @@ import parity
 import pytest
 
 import converters
+import prototxt
 from camcompat.int8 import quantise
 from converters.quantization import annotate, store_as_fp16
-import prototxt
 from prototxt import CamcompatError
 from weights.catalog import find
 
