@@ -15,6 +15,7 @@ import numpy as np
 
 from prototxt import Net
 from weights import Weights
+from weights.mapped import MappedFile
 from weights.verify_file import digests_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def digest_ahead(weights: WeightsLike | None) -> None:
     """
     source = _path(weights)
     if source is not None:
-        _digest(source, _opened(weights))
+        _digest(source, _mapped(weights))
 
 
 def version_of(package: str) -> str:
@@ -88,20 +89,20 @@ def version_of(package: str) -> str:
         return "source" if package == "camcompat" else "not installed"
 
 
-def _digest(path: Path, opened: Weights | None = None) -> Future[str]:
+def _digest(path: Path, mapped: MappedFile | None = None) -> Future[str]:
     """The file's sha256 to come; once per state of the file, 0.3 s for 550 MB."""
-    state = path.stat() if opened is None else opened.status()
+    state = os.stat(path if mapped is None else mapped.descriptor)
     key = (str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns)
     if key not in _digests:
-        compute = opened.sha256 if opened is not None else lambda: digests_of(path, ())["sha256"]
+        compute = mapped.sha256 if mapped is not None else lambda: digests_of(path, ())["sha256"]
         _digests[key] = _threads.submit(compute)
     return _digests[key]
 
 
-def _opened(weights: WeightsLike | None) -> Weights | None:
-    """The weight file that the arrays are views of, where it has been opened."""
+def _mapped(weights: WeightsLike | None) -> MappedFile | None:
+    """The file that the arrays are views of, even if another has taken its name since."""
     blobs = getattr(weights, "blobs", weights)
-    return blobs if isinstance(blobs, Weights) else None
+    return blobs.mapped if isinstance(blobs, Weights) else None
 
 
 def _definition(net: Net, caffemodel: WeightsLike | None) -> dict[str, str]:
@@ -124,9 +125,9 @@ def _path(caffemodel: WeightsLike | None) -> Path | None:
 def _weights(caffemodel: WeightsLike | None) -> dict[str, Any]:
     path = _path(caffemodel)
     if path is not None:
-        opened = _opened(caffemodel)
-        size = (path.stat() if opened is None else opened.status()).st_size
-        return {"file": path.name, "bytes": size, "sha256": _digest(path, opened).result()}
+        mapped = _mapped(caffemodel)
+        size = path.stat().st_size if mapped is None else len(mapped)
+        return {"file": path.name, "bytes": size, "sha256": _digest(path, mapped).result()}
     if caffemodel is None:
         return {}
     arrays = getattr(caffemodel, "blobs", caffemodel)

@@ -22,7 +22,6 @@ from prototxt.limits import get_limits, raise_hint
 from weights.blob import read_blob
 from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
 from weights.mapped import MappedFile
-from weights.verify_file import digests_of
 from weights.wire import LEN, VARINT, Strip, WireError, fields, strip
 
 if TYPE_CHECKING:
@@ -125,15 +124,10 @@ class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
         """Bytes of all arrays, as stored."""
         return sum(blob.nbytes for blobs in self.values() for blob in blobs)
 
-    def sha256(self) -> str:
-        """The hash of the whole file, in hexadecimal digits: of its mapped bytes, the very ones the arrays show."""
-        self._open()
-        return digests_of(Path(self.source), ())["sha256"] if self._data is None else self._data.sha256()
-
-    def status(self) -> os.stat_result:
-        """Of the file that is mapped, even if another has taken its name since."""
-        self._open()
-        return os.stat(self.source if self._data is None else self._data.descriptor)
+    @property
+    def mapped(self) -> MappedFile | None:
+        """The file that the arrays are views of; None of an HDF5 file, and once closed."""
+        return None if self._closed else self._data
 
     def net(self) -> Message:
         """The net definition inside the file, as stored (not upgraded), its blobs left out: a NetParameter.
