@@ -1,17 +1,21 @@
-"""Convolutions of height 3 by Winograd's F(4, 3) along the height: half the multiplications, as ordinary operators.
+"""Convolutions of height 3 by Winograd's F(m, 3) along the height: half the multiplications, as ordinary operators.
 
 onnxruntime has no Winograd convolution on a CPU. Minimal filtering (Winograd 1980; Lavin & Gray, "Fast Algorithms for
-Convolutional Neural Networks", CVPR 2016) computes 4 outputs of a 3-tap filter with 6 products instead of 12:
-y = A [(G g) · (B d)]. Along one axis only, each of B's rows is a depthwise convolution of stride 4, the products
-convolutions of height 1, and A one thin matrix product: all of it runs in onnxruntime's fast forms. Measured
-per layer: 4e-7 of the blob's maximum (a direct convolution: 2e-7). Along both axes it was 1.5e-6, and hardly faster.
+Convolutional Neural Networks", CVPR 2016) computes m outputs of a 3-tap filter with m + 2 products instead of 3m:
+y = A [(G g) · (B d)]. Along one axis only, each of B's rows is a depthwise convolution of stride m, the products
+convolutions of height 1, and A one thin matrix product: all of it runs in onnxruntime's fast forms. Measured per layer
+of the CAM nets: 3e-7 to 1.1e-6 of the blob's maximum (a direct convolution: 2e-7), and 1.0 to 1.4 times the error of
+the whole net. Along both axes it was 1.5e-6 with m = 4, and hardly faster.
 
-The points are 0, 1, -1, 1/2, -2 (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd
-Convolution", 2020): two thirds of the error of 0, 1, -1, 2, -2. `A` and `B` are exact in float32.
+m is 4, 5 or 6, whichever takes the fewest products for the height; 7 has three times the error of 6. The points are
+0, 1, -1, 1/2, -2, 2, -1/2, as many as are needed, by measured error (Barabasz et al., "Error Analysis and Improving the
+Accuracy of Winograd Convolution", 2020): two thirds of that of 0, 1, -1, 2, -2. `A` and `B` are exact in float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,21 +28,50 @@ if TYPE_CHECKING:
 
 __all__ = ["conv", "pays"]
 
-OUT, TAPS = 4, 3
-POINTS = OUT + TAPS - 1
-
-A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 1 / 2, -2, 0], [0, 1, 1, 1 / 4, 4, 0], [0, 1, -1, 1 / 8, -8, 1]])
-B = np.array(
-    [[2, -3, -4, 3, 2, 0], [0, -2, 1, 5, 2, 0], [0, -2, 5, -1, -2, 0], [0, 2, 1, -2, -1, 0], [0, 2, -4, -2, 4, 0],
-     [0, 2, -3, -4, 3, 2]]
-) / 2  # fmt: skip
-G = np.array([[15, 0, 0], [5, 5, 5], [5, -5, 5], [32, 16, 8], [1 / 2, -1, 2], [0, 0, 15]]) / 15
+TAPS = 3
+ROWS = (4, 5, 6)
+POINTS = (0, 1, -1, 1 / 2, -2, 2, -1 / 2)  # and infinity, as the last one
 BIAS_POINT = 1  # A's column of ones: what is added to this product is added to every output
 
 BLOCK = 16  # channels: onnxruntime's blocked layout takes multiples
 # Measured on AVX-512 and two cores, in multiplications: what the transforms of one number cost, and the least gain of
 # an image that outweighs a dozen more operators. Below the ratio, batches of 10 gain nothing.
-TRANSFORM, LEAST_RATIO, LEAST_GAIN = 170, 1.2, 1.5e7
+TRANSFORM, LEAST_RATIO, LEAST_GAIN = 130, 1.2, 1.5e7
+
+
+@cache
+def matrices(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A, B and G of F(rows, 3) by Toom and Cook, on the first rows + 1 of the points, and infinity.
+
+    Returns:
+        A (rows, rows + 2), B (rows + 2, rows + 2) and G (rows + 2, 3), float64.
+
+    >>> A, B, G = matrices(4)
+    >>> d, g = np.arange(6.0), np.array([1.0, 2.0, 4.0])
+    >>> (A @ ((G @ g) * (B @ d))).round(9).tolist(), np.correlate(d, g).tolist()
+    ([10.0, 17.0, 24.0, 31.0], [10.0, 17.0, 24.0, 31.0])
+    """
+    points, count = POINTS[: rows + 1], rows + TAPS - 1
+    infinity = np.eye(1, count, count - 1)
+    a = np.vstack([np.vander(points, rows, increasing=True), infinity[:, -rows:]]).T
+    g = np.vstack([np.vander(points, TAPS, increasing=True), infinity[:, -TAPS:]])
+    b = np.zeros((count, count))
+    for i, point in enumerate(points):
+        others = [other for other in points if other != point]
+        b[i, :-1] = np.poly(others)[::-1]
+        g[i] /= np.prod(np.subtract(point, others))
+    b[-1] = np.poly(points)[::-1]
+    scale = 2.0 ** np.round(np.log2(abs(b).max(1, keepdims=True)))  # each product about as large as its inputs
+    return a, b / scale, g * scale
+
+
+def rows_of(height: int) -> int:
+    """The m of F(m, 3) with the fewest products for this height, the smaller one if equal.
+
+    >>> [rows_of(height) for height in (112, 56, 28, 14, 13, 7)]
+    [6, 6, 6, 5, 5, 4]
+    """
+    return min(ROWS, key=lambda rows: -(-height // rows) * (rows + TAPS - 1))
 
 
 def pays(node: Node) -> bool:
@@ -52,7 +85,8 @@ def pays(node: Node) -> bool:
     (channels, rows), (made, height, columns) = fixed(x.shape[1:3]), fixed(y.shape[1:])
     if each % BLOCK or (made // a["group"]) % BLOCK:
         return False
-    saved = made * each * width * (TAPS * height - POINTS * _tiles(height))
+    m = rows_of(height)
+    saved = made * each * width * (TAPS * height - (m + TAPS - 1) * -(-height // m))
     spent = TRANSFORM * (channels * rows + made * height)
     return bool(saved >= LEAST_RATIO * spent) and (saved - spent) * columns >= LEAST_GAIN
 
@@ -62,55 +96,54 @@ def conv(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
 
     The weights in the file stay Caffe's: operators transform them, which onnxruntime does once, when it opens the file.
     """
-    made, height, columns = fixed(node.outputs[0].shape[1:])
-    tiles = _tiles(height)
-    products = _products(w, node, names)
-    flat = w.op("Reshape", [products, w.integers([0, POINTS, made * tiles * columns])])
-    phases = w.op("MatMul", [w.tensor(A.astype(np.float32), "A"), flat])
-    rows = w.op("Reshape", [phases, w.integers([0, OUT, made * tiles, columns])])
-    woven = w.op("Transpose", [rows], perm=[0, 2, 1, 3])
-    shape = w.integers([0, made, OUT * tiles, columns])
-    if height == OUT * tiles:
-        return w.emit(node, "Reshape", [woven, shape])
-    whole = w.op("Reshape", [woven, shape])  # and the last tile's rows below the map
-    return w.emit(node, "Slice", [whole, *map(w.integers, ([0], [height], [2]))])
+    assert node.inputs[1] is not None
+    (made, height, columns), (width,) = fixed(node.outputs[0].shape[1:]), fixed(node.inputs[1].shape[3:])
+    m, attrs = rows_of(height), node.attrs
+    (a, b, g), tiles = matrices(m), -(-height // m)
+    points, weights = _points(w, node, names[0], b, m), _weights(w, node, names[1], g)
+    products = [
+        w.op("Conv", [point, weight, *(names[2:] if i == BIAS_POINT else [])], group=attrs["group"],
+             kernel_shape=[1, width], strides=[1, attrs["strides"][1]], dilations=[1, attrs["dilations"][1]])
+        for i, (point, weight) in enumerate(zip(points, weights))
+    ]  # fmt: skip
+    flat = w.op("Reshape", [w.op("Concat", products, axis=1), w.integers([0, m + TAPS - 1, made * tiles * columns])])
+    phases = w.op("MatMul", [w.tensor(a.astype(np.float32), "A"), flat])
+    rows = w.op("Reshape", [phases, w.integers([0, m * made * tiles, columns])])
+    # Row h of a channel is phase h % m of tile h // m; the last tile's rows below the map are left out.
+    first = np.array([row % m * made * tiles + row // m for row in range(height)])
+    channel = np.arange(0, made * tiles, tiles)[:, None]
+    where = w.op("Add", [w.tensor(first, "rows"), w.tensor(channel, "channels")])
+    return w.emit(node, "Gather", [rows, where], axis=1)
 
 
-def _tiles(height: int) -> int:
-    return -(-height // OUT)
+def _points(w: OnnxWriter, node: Node, x: str, b: np.ndarray, m: int) -> Iterator[str]:
+    """B d: each row of B times each tile of m + 2 rows, with the padding to both sides: (N, C, tiles, W + 2 pad).
+
+    Padded here, where it costs nothing: the products' rows are faster without edges, by an eighth for 14 columns.
+    """
+    assert node.inputs[0] is not None
+    (channels, rows), (pad, side) = fixed(node.inputs[0].shape[1:3]), node.attrs["pads"]
+    (height,) = fixed(node.outputs[0].shape[2:3])
+    for row in b:
+        used = np.flatnonzero(row)
+        first = min(int(used[0]), pad)  # without the zero tap, unless the window would then start inside of the map
+        taps = row[first : used[-1] + 1].astype(np.float32)
+        last = m * (-(-height // m) - 1) - pad + first  # where the last window starts
+        weight = np.broadcast_to(taps[:, None], (channels, 1, len(taps), 1))
+        yield w.op(
+            "Conv", [x, w.tensor(weight, "B")], group=channels, kernel_shape=[len(taps), 1], strides=[m, 1],
+            pads=[pad - first, side, max(0, last + len(taps) - rows), side],
+        )  # fmt: skip
 
 
-def _products(w: OnnxWriter, node: Node, names: list[str]) -> str:
-    """(G g) · (B d) of every tile, the six points' channels one behind the other: (N, 6·num_output, tiles, W).
+def _weights(w: OnnxWriter, node: Node, weight: str, g: np.ndarray) -> Iterator[str]:
+    """G g: the filters of each point, (num_output, C / group, 1, width).
 
-    Six convolutions, not one of 6 groups: their weights are tensors that onnxruntime folds in half the time.
+    One by one, not as the groups of a single convolution: that ran 2 to 4 % faster, and opened 70 ms later (GoogLeNet).
     """
     assert node.inputs[1] is not None
-    (made, each, _, width), attrs, pad = fixed(node.inputs[1].shape), node.attrs, node.attrs["pads"][1]
-    filters = w.op("Reshape", [names[1], w.integers([made, each, 1, TAPS * width])])
-    results = []
-    for point in range(POINTS):
-        row = np.kron(G[point][:, None], np.eye(width)).astype(np.float32)
-        weight = w.op("MatMul", [filters, w.tensor(row, "G")])
-        bias = names[2:] if point == BIAS_POINT else []
-        results.append(
-            w.op("Conv", [_point(w, node, names[0], B[point]), weight, *bias], group=attrs["group"],
-                 kernel_shape=[1, width], strides=[1, attrs["strides"][1]], dilations=[1, attrs["dilations"][1]],
-                 pads=[0, pad, 0, pad])
-        )  # fmt: skip
-    return w.op("Concat", results, axis=1)
-
-
-def _point(w: OnnxWriter, node: Node, x: str, point: np.ndarray) -> str:
-    """A row of B times each tile of 6 rows: (N, C, tiles, W)."""
-    assert node.inputs[0] is not None
-    channels, rows = fixed(node.inputs[0].shape[1:3])
-    pad, used = node.attrs["pads"][0], np.flatnonzero(point)
-    first = min(int(used[0]), pad)  # without the zero tap, unless the window would then start inside of the map
-    taps = point[first : used[-1] + 1]
-    last = OUT * (_tiles(fixed(node.outputs[0].shape[2:3])[0]) - 1) - pad + first  # where the last window starts
-    weight = np.broadcast_to(taps.astype(np.float32)[:, None], (channels, 1, len(taps), 1))
-    return w.op(
-        "Conv", [x, w.tensor(weight, "B")], group=channels, kernel_shape=[len(taps), 1], strides=[OUT, 1],
-        pads=[pad - first, 0, max(0, last + len(taps) - rows), 0],
-    )  # fmt: skip
+    made, each, _, width = fixed(node.inputs[1].shape)
+    filters = w.op("Reshape", [weight, w.integers([made, each, 1, TAPS * width])])
+    for row in g:
+        matrix = np.kron(row[:, None], np.eye(width)).astype(np.float32)
+        yield w.op("MatMul", [filters, w.tensor(matrix, "G")])
