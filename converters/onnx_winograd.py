@@ -7,9 +7,9 @@ convolutions of height 1, and A one thin matrix product: all of it runs in onnxr
 of the CAM nets: 3e-7 to 1.1e-6 of the blob's maximum (a direct convolution: 2e-7), and 1.0 to 1.4 times the error of
 the whole net. Along both axes it was 1.5e-6 with m = 4, and hardly faster.
 
-m is 4, 5 or 6, whichever takes the fewest products for the height; 7 has three times the error of 6. The points are
-0, 1, -1, 1/2, -2, 2, -1/2, as many as are needed, by measured error (Barabasz et al., "Error Analysis and Improving the
-Accuracy of Winograd Convolution", 2020): two thirds of that of 0, 1, -1, 2, -2. `A` and `B` are exact in float32.
+m is 4, 5 or 6, whichever takes the fewest products for the height. 7 would take a tenth fewer, but no points that were
+tried keep a layer alone within 2e-6 (3e-6; 6: 1.7e-6). The points are those of the least measured error (as Barabasz et
+al., "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020) with `A` and `B` exact in float32.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["conv", "pays"]
 
 TAPS = 3
-ROWS = (4, 5, 6)
-POINTS = (0, 1, -1, 1 / 2, -2, 2, -1 / 2)  # and infinity, as the last one
-BIAS_POINT = 1  # A's column of ones: what is added to this product is added to every output
+POINTS = {  # by m; and infinity, as the last one
+    4: (1, -1, 0, 1 / 2, -2),
+    5: (1, -1, 1 / 4, -1 / 4, 7 / 4, -7 / 4),
+    6: (1, -1, 0, 1 / 2, -1 / 2, 2, -2),
+}
+BIAS_POINT = 0  # A's column of ones: what is added to this product is added to every output
 
 BLOCK = 16  # channels: onnxruntime's blocked layout takes multiples
 # Measured on AVX-512 and two cores, in multiplications: what the transforms of one number cost, and the least gain of
@@ -41,7 +44,7 @@ TRANSFORM, LEAST_RATIO, LEAST_GAIN = 130, 1.2, 1.5e7
 
 @cache
 def matrices(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A, B and G of F(rows, 3) by Toom and Cook, on the first rows + 1 of the points, and infinity.
+    """A, B and G of F(rows, 3) by Toom and Cook.
 
     Returns:
         A (rows, rows + 2), B (rows + 2, rows + 2) and G (rows + 2, 3), float64.
@@ -51,7 +54,7 @@ def matrices(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     >>> (A @ ((G @ g) * (B @ d))).round(9).tolist(), np.correlate(d, g).tolist()
     ([10.0, 17.0, 24.0, 31.0], [10.0, 17.0, 24.0, 31.0])
     """
-    points, count = POINTS[: rows + 1], rows + TAPS - 1
+    points, count = POINTS[rows], rows + TAPS - 1
     infinity = np.eye(1, count, count - 1)
     a = np.vstack([np.vander(points, rows, increasing=True), infinity[:, -rows:]]).T
     g = np.vstack([np.vander(points, TAPS, increasing=True), infinity[:, -TAPS:]])
@@ -71,7 +74,7 @@ def rows_of(height: int) -> int:
     >>> [rows_of(height) for height in (112, 56, 28, 14, 13, 7)]
     [6, 6, 6, 5, 5, 4]
     """
-    return min(ROWS, key=lambda rows: -(-height // rows) * (rows + TAPS - 1))
+    return min(POINTS, key=lambda rows: -(-height // rows) * (rows + TAPS - 1))
 
 
 def pays(node: Node) -> bool:

@@ -48,7 +48,7 @@ def transformed(path: Path) -> list[str]:
 
 def test_the_matrices_are_minimal_filtering() -> None:
     """Every filter and every tile, by linearity: y = A [(G g) · (B d)] is the correlation of d with g."""
-    for rows in onnx_winograd.ROWS:
+    for rows in onnx_winograd.POINTS:
         a, b, g = onnx_winograd.matrices(rows)
         for taps in np.eye(3):
             for tile in np.eye(rows + 2):
