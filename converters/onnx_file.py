@@ -63,7 +63,7 @@ def to_onnx(
         keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
         fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.fusion`): the same
             numbers to rounding, in less time. The metadata's "fused" names the layers of each merged node.
-        winograd: large 3x3 convolutions in a form of half the multiplications (`converters.onnx_winograd`), named in
+        winograd: large convolutions in a form of half the multiplications (`converters.onnx_winograd`), named in
             the metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. None: in
             files with class activation maps, which are made for onnxruntime. False leaves plain `Conv` operators, for
             GPUs, which have such forms of their own, and for other runtimes: OpenCV's importer refuses the form.

@@ -48,7 +48,7 @@ from prototxt.errors import CamcompatError
 @click.option("--channels", type=click.Choice(["BGR", "RGB", "GRAY"]), help="Of the network's input.  [BGR]")
 @click.option("--fold/--no-fold", default=True, help="BatchNorm, Scale, … in the layer before them (ONNX) [yes].")
 @click.option(
-    "--winograd/--no-winograd", default=None, help="Large 3x3 convolutions in onnxruntime's fastest form [with CAM]."
+    "--winograd/--no-winograd", default=None, help="Large convolutions in onnxruntime's fastest form [with CAM]."
 )
 @click.option("--portable", is_flag=True, help="An ONNX file for other runtimes, as OpenCV 5: plain float32, no maps.")
 @click.option("--dtype", default="float32", type=click.Choice(["float32", "fp16", "int8"]), help="Of the ONNX file.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,15 @@ def transformed(path: Path) -> list[str]:
 
 def test_the_matrices_are_minimal_filtering() -> None:
     """Every filter and every tile, by linearity: y = A [(G g) · (B d)] is the correlation of d with g."""
-    for rows in onnx_winograd.POINTS:
-        a, b, g = onnx_winograd.matrices(rows)
-        for taps in np.eye(3):
-            for tile in np.eye(rows + 2):
-                y = a @ ((g @ taps) * (b @ tile))
-                np.testing.assert_allclose(y, np.correlate(tile, taps), atol=1e-14)
+    for count, taps in product(onnx_winograd.POINTS, onnx_winograd.TAPS):
+        rows = count - taps + 1
+        if rows < 2:
+            continue
+        a, b, g = onnx_winograd.matrices(rows, taps)
+        for filter_ in np.eye(taps):
+            for tile in np.eye(count):
+                y = a @ ((g @ filter_) * (b @ tile))
+                np.testing.assert_allclose(y, np.correlate(tile, filter_), atol=1e-14)
         assert a[:, onnx_winograd.BIAS_POINT].tolist() == [1] * rows
         for exact in (a, b):
             assert np.array_equal(exact, exact.astype(np.float32))
@@ -70,6 +74,10 @@ def test_the_matrices_are_minimal_filtering() -> None:
         "num_output: 5 kernel_h: 3 kernel_w: 5 pad_h: 5 pad_w: 1 stride_h: 1 stride_w: 2",
         "num_output: 5 kernel_size: 3 pad_h: 1 pad_w: 2 dilation: 1 dilation: 3",
         "num_output: 4 kernel_size: 3 pad: 3 group: 4",
+        "num_output: 6 kernel_size: 5 pad: 2 group: 2",
+        "num_output: 5 kernel_h: 5 kernel_w: 3 pad_h: 4 pad_w: 0 bias_term: false",
+        "num_output: 6 kernel_size: 7 pad: 3",
+        "num_output: 5 kernel_h: 7 kernel_w: 1 pad_h: 6 pad_w: 2",
     ],
 )
 def test_the_numbers_are_the_convolutions(parameters: str, height: int, tmp_path: Path) -> None:
@@ -84,14 +92,33 @@ def test_the_numbers_are_the_convolutions(parameters: str, height: int, tmp_path
 
 
 @pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("height", [3, 4, 6, 7, 8, 10, 15, 19])
-def test_without_padding(height: int, tmp_path: Path) -> None:
-    definition = net("num_output: 6 kernel_size: 3", height=height)
+def test_without_padding(height: int, kernel: int, tmp_path: Path) -> None:
+    height += kernel - 3
+    definition = net(f"num_output: 6 kernel_size: {kernel}", height=height)
     x = np.random.RandomState(1).standard_normal((2, 4, height, 7)).astype(np.float32)
     exact = parity.run("numpy", definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
     found = run(definition, converters.Synthetic(), [x], ["c"], tmp_path)["c"]
     assert transformed(tmp_path / "net.onnx") == ["c"]
     assert parity.error(found, exact) <= parity.SINGLE
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "kernel"), [(64, 56, 3), (128, 35, 3), (512, 28, 3), (512, 14, 3), (96, 28, 5), (128, 30, 7)]
+)
+def test_long_sums_stay_within_the_tolerance_of_one_layer(
+    channels: int, height: int, kernel: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_winograd, "LEAST_RATIO", 1)  # (64 channels are at the border)
+    monkeypatch.setattr(onnx_winograd, "LEAST_GAIN", 0)
+    definition = net(f"num_output: 64 kernel_size: {kernel} pad: {kernel // 2}", channels, height, height)
+    x = np.random.RandomState(3).standard_normal((1, channels, height, height)).astype(np.float32)
+    for data in (x, np.maximum(x, 0)):
+        exact = parity.run("numpy", definition, converters.Synthetic(), [data], ["c"], tmp_path)["c"]
+        found = run(definition, converters.Synthetic(), [data], ["c"], tmp_path)["c"]
+        assert transformed(tmp_path / "net.onnx") == ["c"]
+        assert parity.error(found, exact) <= parity.SINGLE
 
 
 @pytest.mark.usefixtures("everywhere")
@@ -130,7 +157,8 @@ def test_the_file_keeps_caffes_weights(tmp_path: Path) -> None:
         ("num_output: 256 kernel_size: 3 pad: 1 stride: 2", 256, 56),
         ("num_output: 256 kernel_size: 3 pad: 2 dilation: 2", 256, 56),
         ("num_output: 256 kernel_size: 1", 256, 56),
-        ("num_output: 256 kernel_size: 5 pad: 2", 256, 56),
+        ("num_output: 256 kernel_size: 9 pad: 4", 256, 56),
+        ("num_output: 256 kernel_size: 4 pad: 2", 256, 56),
         ("num_output: 256 kernel_size: 3 pad: 1 group: 256", 256, 56),
         ("num_output: 256 kernel_size: 3 pad: 1", 24, 56),
         ("num_output: 32 kernel_size: 3 pad: 1", 32, 224),
