@@ -44,13 +44,13 @@ TRANSFORM, LEAST_RATIO, LEAST_GAIN = 130, 1.2, 1.5e7
 
 
 @cache
-def matrices(rows: int, taps: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def matrices(rows: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A, B and G of F(rows, taps) by Toom and Cook.
 
     Returns:
         With n = rows + taps - 1 products: A (rows, n), B (n, n) and G (n, taps), float64.
 
-    >>> A, B, G = matrices(4)
+    >>> A, B, G = matrices(4, 3)
     >>> d, g = np.arange(6.0), np.array([1.0, 2.0, 4.0])
     >>> (A @ ((G @ g) * (B @ d))).round(9).tolist(), np.correlate(d, g).tolist()
     ([10.0, 17.0, 24.0, 31.0], [10.0, 17.0, 24.0, 31.0])
@@ -69,15 +69,18 @@ def matrices(rows: int, taps: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return a, b / scale, g * scale
 
 
-def rows_of(height: int, taps: int = 3) -> int:
+def rows_of(height: int, taps: int) -> int:
     """The m of F(m, taps) with the fewest products for this height, the smaller one if equal.
 
-    >>> [rows_of(height) for height in (112, 56, 28, 14, 13, 7)]
+    >>> [rows_of(height, 3) for height in (112, 56, 28, 14, 13, 7)]
     [6, 6, 6, 5, 5, 4]
     """
-    return min(
-        (count - taps + 1 for count in POINTS if count > taps), key=lambda rows: -(-height // rows) * (rows + taps - 1)
-    )
+    able = (count - taps + 1 for count in POINTS if count > taps)
+    return min(able, key=lambda rows: _tiles(height, rows) * (rows + taps - 1))
+
+
+def _tiles(height: int, rows: int) -> int:
+    return -(-height // rows)
 
 
 def pays(node: Node) -> bool:
@@ -92,7 +95,7 @@ def pays(node: Node) -> bool:
     if each % BLOCK or (made // a["group"]) % BLOCK:
         return False
     m = rows_of(height, taps)
-    saved = made * each * width * (taps * height - (m + taps - 1) * -(-height // m))
+    saved = made * each * width * (taps * height - _tiles(height, m) * (m + taps - 1))
     spent = TRANSFORM * (channels * rows + made * height)
     return bool(saved >= LEAST_RATIO * spent) and (saved - spent) * columns >= LEAST_GAIN
 
@@ -105,8 +108,8 @@ def conv(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     assert node.inputs[1] is not None
     (made, height, columns), (taps, width) = fixed(node.outputs[0].shape[1:]), fixed(node.inputs[1].shape[2:])
     m, attrs = rows_of(height, taps), node.attrs
-    (a, b, g), tiles = matrices(m, taps), -(-height // m)
-    points, weights = _points(w, node, names[0], b, m), _weights(w, node, names[1], g)
+    (a, b, g), tiles = matrices(m, taps), _tiles(height, m)
+    points, weights = _points(w, node, names[0], b, m, tiles), _weights(w, node, names[1], g)
     products = [
         w.op("Conv", [point, weight, *(names[2:] if i == BIAS_POINT else [])], group=attrs["group"],
              kernel_shape=[1, width], strides=[1, attrs["strides"][1]], dilations=[1, attrs["dilations"][1]])
@@ -122,19 +125,18 @@ def conv(w: OnnxWriter, node: Node, names: list[str]) -> list[str]:
     return w.emit(node, "Gather", [rows, where], axis=1)
 
 
-def _points(w: OnnxWriter, node: Node, x: str, b: np.ndarray, m: int) -> Iterator[str]:
+def _points(w: OnnxWriter, node: Node, x: str, b: np.ndarray, m: int, tiles: int) -> Iterator[str]:
     """B d: each row of B times each tile of m + r - 1 rows, with the padding to both sides: (N, C, tiles, W + 2 pad).
 
     Padded here, where it costs nothing: the products' rows are faster without edges, by an eighth for 14 columns.
     """
     assert node.inputs[0] is not None
     (channels, rows), (pad, side) = fixed(node.inputs[0].shape[1:3]), node.attrs["pads"]
-    (height,) = fixed(node.outputs[0].shape[2:3])
     for row in b:
         used = np.flatnonzero(row)
         first = min(int(used[0]), pad)  # without the zero tap, unless the window would then start inside of the map
         taps = row[first : used[-1] + 1].astype(np.float32)
-        last = m * (-(-height // m) - 1) - pad + first  # where the last window starts
+        last = m * (tiles - 1) - pad + first  # where the last window starts
         weight = np.broadcast_to(taps[:, None], (channels, 1, len(taps), 1))
         yield w.op(
             "Conv", [x, w.tensor(weight, "B")], group=channels, kernel_shape=[len(taps), 1], strides=[m, 1],
