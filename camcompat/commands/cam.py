@@ -118,6 +118,8 @@ def _each(
             failed += 1
             continue
         if target is not None:
+            if target != wanted.out:  # a folder is made with the first picture that goes there
+                target.parent.mkdir(parents=True, exist_ok=True)
             result.save(target)
         if wanted.as_json:
             click.echo(result.to_json())
@@ -153,5 +155,4 @@ def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
             remedy = "map them in two runs, with a folder each"
             raise CamcompatError(f"{targets[target]} and {image} would both go there", where=str(target), remedy=remedy)
         targets[target] = image
-    folder.mkdir(parents=True, exist_ok=True)
     return list(targets)

@@ -129,6 +129,15 @@ def test_two_pictures_never_go_into_one_file(run: Run) -> None:
     assert sorted(os.listdir()) == before
 
 
+def test_no_folder_is_left_where_no_picture_was_mapped(run: Run) -> None:
+    run("convert", "shapes-cam", "--format", "onnx")
+    refused(run("cam", "shapes-cam", "nowhere.jpg", "--out", "maps/deep"), "nowhere.jpg", "no such file")
+    assert not Path("maps").exists()
+    picture = next((find("shapes-cam").folder / "pictures").glob("*.jpg"))
+    assert run("cam", "shapes-cam", picture, "--out", "maps/deep").exit_code == 0
+    assert len(os.listdir("maps/deep")) == 1
+
+
 def test_list(run: Run) -> None:
     text = run("list").stdout
     entries = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
