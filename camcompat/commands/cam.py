@@ -105,6 +105,7 @@ def _each(
 ) -> int:
     """Files: one by one; how many failed."""
     import camcompat
+    from camcompat.folders import make_folder
     from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
     network = camcompat.load(model, providers=providers)
@@ -119,7 +120,7 @@ def _each(
             continue
         if target is not None:
             if target != wanted.out:  # a folder is made with the first picture that goes there
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(target.parent)
             result.save(target)
         if wanted.as_json:
             click.echo(result.to_json())

@@ -23,6 +23,7 @@ from camcompat.evaluation.journal import Journal
 from camcompat.evaluation.localisation import GUESSES, check_blacklist, combine, evaluate_predictions
 from camcompat.evaluation.prediction_files import read_predictions, write_predictions
 from camcompat.evaluation.report import PREDICTIONS, Figures, Report
+from camcompat.folders import make_folder
 from camcompat.images import read_image
 from camcompat.jobs.pictures import find_pictures
 from camcompat.pipelines import PIPELINES
@@ -276,7 +277,7 @@ def _points(found: Found, boxes: np.ndarray) -> bool:
 
 
 def _write(folder: Path, tables: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for pipeline, kinds in tables.items():
         for kind, table in kinds.items():
             write_predictions(folder / f"{pipeline}-{kind.replace(' ', '-')}.txt", table)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from camcompat.folders import make_folder
 from prototxt.errors import CamcompatError, printable
 from weights.verify_file import digests_of
 
@@ -95,7 +96,7 @@ def map_pictures(
     source = Path(network.source).absolute()
     task = Task(str(source), options, draw=draw, maps=maps, providers=providers)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     header = {"camcompat": 1, "model": source.name, "sha256": digests_of(source, ())["sha256"], **task.described()}
     journal = Journal(folder, header, force=force)
     try:

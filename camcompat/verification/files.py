@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from camcompat.folders import make_folder
 from camcompat.verification.page import page
 from camcompat.verification.report import Report
 from weights.atomic import replacing
@@ -30,7 +31,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> tuple[Path, 
     ['net_1.json', 'net_1.html']
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     stem = re.sub(r"[^\w.-]+", "_", report.name).strip("._") or "net"
     texts = {".json": json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n", ".html": page(report)}
     paths = []

@@ -138,6 +138,22 @@ def test_no_folder_is_left_where_no_picture_was_mapped(run: Run) -> None:
     assert len(os.listdir("maps/deep")) == 1
 
 
+def test_a_file_is_no_folder_for_results(run: Run) -> None:
+    run("convert", "shapes-cam", "--format", "onnx")
+    folder = find("shapes-cam").folder
+    sources = (folder / "deploy.prototxt", folder / "shapes-cam.caffemodel")
+    Path("taken").write_text("mine")
+    for words in (
+        ("cam", "shapes-cam", folder / "pictures" / "06-arrow.jpg"),
+        ("cam", "shapes-cam", folder / "pictures"),
+        ("evaluate",),
+        ("verify", *sources),
+        ("convert", *sources),
+    ):
+        refused(run(*words, "--out", "taken"), "taken", "choose another folder")
+    assert Path("taken").read_text() == "mine"
+
+
 def test_list(run: Run) -> None:
     text = run("list").stdout
     entries = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
