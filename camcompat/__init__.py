@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.boxes import find_boxes
-    from camcompat.cam import Result, cam_maps
-    from camcompat.conversion import convert
-    from camcompat.images import read_image
-    from camcompat.inspection import inspect
-    from camcompat.jobs.run import Summary, map_pictures
-    from camcompat.labels import read_labels
-    from camcompat.model import Model, load
-    from camcompat.pipelines.matlab import demo_image, merge_ten_crop, prepare_image, result_picture
-    from camcompat.preprocess import Preprocess
-    from camcompat.render import colourise, ember, jet, overlay
-    from camcompat.verification.run import verify
+    from camcompat.cam.labels import read_labels
+    from camcompat.cam.model import Model, load
+    from camcompat.cam.pipelines.matlab import demo_image, merge_ten_crop, prepare_image, result_picture
+    from camcompat.cam.result import Result, cam_maps
+    from camcompat.conversion.converter import convert
+    from camcompat.conversion.inspection import inspect
+    from camcompat.jobs.mapping import Summary, map_pictures
+    from camcompat.pictures.images import read_image
+    from camcompat.pictures.preprocess import Preprocess
+    from camcompat.pictures.render import colourise, ember, jet, overlay
+    from camcompat.verification.verifier import verify
     from prototxt.errors import CamcompatError
-    from weights.download import download
+    from weights.downloads.fetch import download
 
 __all__ = [
     "CamcompatError",
@@ -61,28 +61,28 @@ __all__ = [
 
 _HOME = {
     "CamcompatError": "prototxt.errors",
-    "Model": "camcompat.model",
-    "Preprocess": "camcompat.preprocess",
-    "Result": "camcompat.cam",
-    "Summary": "camcompat.jobs.run",
-    "cam_maps": "camcompat.cam",
-    "colourise": "camcompat.render",
-    "convert": "camcompat.conversion",
-    "demo_image": "camcompat.pipelines.matlab",
-    "download": "weights.download",
-    "ember": "camcompat.render",
+    "Model": "camcompat.cam.model",
+    "Preprocess": "camcompat.pictures.preprocess",
+    "Result": "camcompat.cam.result",
+    "Summary": "camcompat.jobs.mapping",
+    "cam_maps": "camcompat.cam.result",
+    "colourise": "camcompat.pictures.render",
+    "convert": "camcompat.conversion.converter",
+    "demo_image": "camcompat.cam.pipelines.matlab",
+    "download": "weights.downloads.fetch",
+    "ember": "camcompat.pictures.render",
     "find_boxes": "camcompat.boxes",
-    "inspect": "camcompat.inspection",
-    "jet": "camcompat.render",
-    "load": "camcompat.model",
-    "map_pictures": "camcompat.jobs.run",
-    "merge_ten_crop": "camcompat.pipelines.matlab",
-    "overlay": "camcompat.render",
-    "prepare_image": "camcompat.pipelines.matlab",
-    "read_image": "camcompat.images",
-    "read_labels": "camcompat.labels",
-    "result_picture": "camcompat.pipelines.matlab",
-    "verify": "camcompat.verification.run",
+    "inspect": "camcompat.conversion.inspection",
+    "jet": "camcompat.pictures.render",
+    "load": "camcompat.cam.model",
+    "map_pictures": "camcompat.jobs.mapping",
+    "merge_ten_crop": "camcompat.cam.pipelines.matlab",
+    "overlay": "camcompat.pictures.render",
+    "prepare_image": "camcompat.cam.pipelines.matlab",
+    "read_image": "camcompat.pictures.images",
+    "read_labels": "camcompat.cam.labels",
+    "result_picture": "camcompat.cam.pipelines.matlab",
+    "verify": "camcompat.verification.verifier",
 }
 
 

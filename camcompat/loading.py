@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camcompat.catalogue import description
+from camcompat.conversion.catalogue import description
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:

@@ -9,32 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .blobs import FileBlobs, ShapesOnly, Synthetic
-    from .lowering import CamcompatWarning, Lowered, lower
-    from .numpy_net import NumpyNet, to_numpy
-    from .onnx_file import to_onnx
-    from .python_source import to_python
-    from .registry import layer, layer_types
-    from .torch_module import to_torch
-    from .torch_net import TorchNet
-    from .write_back import to_caffemodel
+    from converters.layers.registry import layer, layer_types
+    from converters.lower.blobs import FileBlobs, ShapesOnly, Synthetic
+    from converters.lower.lowering import CamcompatWarning, Lowered, lower
+    from converters.numpy_backend.net import NumpyNet, to_numpy
+    from converters.onnx_backend.file import to_onnx
+    from converters.torch_backend.module import to_torch
+    from converters.torch_backend.net import TorchNet
+    from converters.torch_backend.source.file import to_python
+    from converters.torch_backend.write_back import to_caffemodel
 
 _HOMES = {
-    "CamcompatWarning": "lowering",
-    "FileBlobs": "blobs",
-    "Lowered": "lowering",
-    "NumpyNet": "numpy_net",
-    "ShapesOnly": "blobs",
-    "Synthetic": "blobs",
-    "TorchNet": "torch_net",
-    "layer": "registry",
-    "layer_types": "registry",
-    "lower": "lowering",
-    "to_caffemodel": "write_back",
-    "to_numpy": "numpy_net",
-    "to_onnx": "onnx_file",
-    "to_python": "python_source",
-    "to_torch": "torch_module",
+    "CamcompatWarning": "lower.lowering",
+    "FileBlobs": "lower.blobs",
+    "Lowered": "lower.lowering",
+    "NumpyNet": "numpy_backend.net",
+    "ShapesOnly": "lower.blobs",
+    "Synthetic": "lower.blobs",
+    "TorchNet": "torch_backend.net",
+    "layer": "layers.registry",
+    "layer_types": "layers.registry",
+    "lower": "lower.lowering",
+    "to_caffemodel": "torch_backend.write_back",
+    "to_numpy": "numpy_backend.net",
+    "to_onnx": "onnx_backend.file",
+    "to_python": "torch_backend.source.file",
+    "to_torch": "torch_backend.module",
 }
 __all__ = [
     "CamcompatWarning",

@@ -15,12 +15,12 @@ import numpy as np
 
 from prototxt import Net
 from weights import Weights
-from weights.mapped import MappedFile
-from weights.verify_file import digests_of
+from weights.downloads.verify_file import digests_of
+from weights.files.mapped import MappedFile
 
 if TYPE_CHECKING:
-    from .blobs import WeightsLike
-    from .lowering import Lowered
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.lowering import Lowered
 
 __all__ = ["digest_ahead", "provenance", "version_of"]
 

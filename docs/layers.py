@@ -10,9 +10,9 @@ from pathlib import Path
 
 import converters
 import prototxt
-from converters.blobs import FileBlobs
-from converters.onnx_writer import OnnxWriter
-from converters.registry import LayerType, layer_types
+from converters.layers.registry import LayerType, layer_types
+from converters.lower.blobs import FileBlobs
+from converters.onnx_backend.writer import OnnxWriter
 from weights import read
 
 __all__ = ["PAGE", "page"]

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 import camcompat
-from camcompat.catalogue import description
-from camcompat.model import Model
-from camcompat.render import colourise
+from camcompat.cam.model import Model
+from camcompat.conversion.catalogue import description
+from camcompat.pictures.render import colourise
 from converters import to_onnx
 from weights.catalog import find
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from camcompat.verification.stored import references
+from camcompat.verification.oracles.stored import references
 from converters import Synthetic
 
 __all__ = ["corpus", "folder_of_references"]

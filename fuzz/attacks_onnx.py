@@ -172,7 +172,7 @@ def _whole() -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _nested(depth: int) -> bytes:
-    from weights.wire import delimited
+    from weights.files.wire import delimited
 
     data = b""
     for _ in range(depth):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fuzz.watch import Case
-from weights.wire import delimited, tag, varint
+from weights.files.wire import delimited, tag, varint
 
 __all__ = ["cases"]
 

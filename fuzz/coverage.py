@@ -26,7 +26,7 @@ __all__ = ["COVERED", "fuzz_all", "fuzz_one"]
 COVERED = ("prototxt", "caffemodel", "picture")
 """The targets whose parser is Python, so that its branches can be seen."""
 
-READERS = ("prototxt", "weights", "camcompat.images")
+READERS = ("prototxt", "weights", "camcompat.pictures.images")
 """Packages, and one module, whose branches are counted."""
 
 BLIND = "no interesting inputs were found"  # libFuzzer's words where nothing is instrumented
@@ -65,7 +65,13 @@ def fuzz_one(name: str, seconds: int) -> None:
 
 def _instrument(atheris: Any) -> None:
     """Count the branches of the readers, every module of which is loaded first: the seeds have loaded some already."""
-    for name in ("prototxt.text", "prototxt.deployment", "prototxt.dump", "weights.caffemodel", "camcompat.images"):
+    for name in (
+        "prototxt.text_format.parser",
+        "prototxt.training.deployment",
+        "prototxt.text_format.dump",
+        "weights.files.caffemodel",
+        "camcompat.pictures.images",
+    ):
         import_module(name)
     for name, module in list(sys.modules.items()):
         if name.startswith(READERS):

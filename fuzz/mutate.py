@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
-from weights.wire import LEN, WireError, delimited, fields, tag, varint
+from weights.files.wire import LEN, WireError, delimited, fields, tag, varint
 
 __all__ = ["mutant", "structured"]
 

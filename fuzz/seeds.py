@@ -56,7 +56,7 @@ def _texts() -> Iterator[bytes]:
 
 
 def _caffemodels() -> Iterator[bytes]:
-    from weights.writer import write
+    from weights.files.writer import write
 
     for path in sorted(CASES.glob("*/*/weights.caffemodel")):
         if 0 < path.stat().st_size < LARGEST:
@@ -71,7 +71,7 @@ def _caffemodels() -> Iterator[bytes]:
 
 
 def _hdf5() -> Iterator[bytes]:
-    from weights.hdf5 import write_hdf5
+    from weights.files.hdf5 import write_hdf5
 
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def _hdf5() -> Iterator[bytes]:
 def _means() -> Iterator[bytes]:
     from scipy.io import savemat
 
-    from weights.wire import delimited, tag, varint
+    from weights.files.wire import delimited, tag, varint
 
     mean = np.random.default_rng(0).uniform(90, 130, (3, 6, 5)).astype(np.float32)
     dims = b"".join(tag(i, 0) + varint(dim) for i, dim in enumerate((1, *mean.shape), 1))

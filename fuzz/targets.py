@@ -69,7 +69,7 @@ def _mean(path: Path) -> None:
 
 
 def _picture(path: Path) -> None:
-    from camcompat.images import read_image
+    from camcompat.pictures.images import read_image
 
     image = read_image(path)
     if image.mode != "RGB":

@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prototxt.deployment import deploy
-    from prototxt.dump import dumps
     from prototxt.errors import CamcompatError, ConversionError, DownloadError, PrototxtError, WeightsError
     from prototxt.limits import Limits, get_limits, limited, set_limits
     from prototxt.net import Layer, Net, from_message, load, loads
-    from prototxt.text import Parsed, Unknown, parse
+    from prototxt.text_format.dump import dumps
+    from prototxt.text_format.parser import Parsed, Unknown, parse
+    from prototxt.training.deployment import deploy
 
 __all__ = [
     "CamcompatError",
@@ -42,12 +42,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "prototxt.deployment": ("deploy",),
-    "prototxt.dump": ("dumps",),
+    "prototxt.training.deployment": ("deploy",),
+    "prototxt.text_format.dump": ("dumps",),
     "prototxt.errors": ("CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"),
     "prototxt.limits": ("Limits", "get_limits", "limited", "set_limits"),
     "prototxt.net": ("Layer", "Net", "from_message", "load", "loads"),
-    "prototxt.text": ("Parsed", "Unknown", "parse"),
+    "prototxt.text_format.parser": ("Parsed", "Unknown", "parse"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

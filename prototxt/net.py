@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from prototxt.binary import unknown_fields
 from prototxt.entry import Entry, place
 from prototxt.errors import PrototxtError
-from prototxt.files import read_text
-from prototxt.inputs import input_shapes_of
+from prototxt.generations.binary import unknown_fields
+from prototxt.generations.inputs import input_shapes_of
+from prototxt.generations.rules import included, net_state
+from prototxt.generations.upgrade import Upgraded, upgrade
 from prototxt.limits import get_limits, raise_hint
-from prototxt.rules import included, net_state
 from prototxt.schema import message_class
 from prototxt.structure import Layer, Net
-from prototxt.text import Parsed, Unknown, parse
-from prototxt.upgrade import Upgraded, upgrade
+from prototxt.text_format.files import read_text
+from prototxt.text_format.parser import Parsed, Unknown, parse
 from prototxt.wiring import Wiring, wire
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 from prototxt.entry import place
 from prototxt.errors import PrototxtError
 from prototxt.similar import nearest_names
-from prototxt.text import Unknown
+from prototxt.text_format.parser import Unknown
 
 __all__ = ["Layer", "Net"]
 

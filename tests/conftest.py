@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from converters import registry
+from converters.layers import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", ROOT.parent / "shared"))

@@ -15,7 +15,7 @@ from file_server import FileServer, running
 
 from prototxt.errors import DownloadError
 from weights.catalog import Input, Model, RemoteFile
-from weights.download import Policy, download
+from weights.downloads.fetch import Policy, download
 
 DATA = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

@@ -21,8 +21,8 @@ OUTSIDE = {
 # What single rooms may import besides: peers that a comparison asks where they are installed, engines that are extras.
 ROOMS = {
     "camcompat/jobs/engines.py": {"ray"},
-    "camcompat/verification/peer_worker.py": {"cv2", "caffe"},
-    "converters/quantization.py": {"onnxruntime"},
+    "camcompat/verification/oracles/peer_worker.py": {"cv2", "caffe"},
+    "converters/onnx_backend/quantization.py": {"onnxruntime"},
 }
 DEVELOPMENT = {"grpc_tools"}  # prototxt/schema/build.py, which users never run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converters.registry import layer_types
+from converters.layers.registry import layer_types
 from docs.layers import CASES, PAGE, page
 
 

@@ -12,21 +12,19 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prototxt.errors import DownloadError, WeightsError
-    from weights.caffemodel import Weights, read
     from weights.catalog import Model, catalog, find
-    from weights.download import download
-    from weights.hdf5 import write_hdf5
-    from weights.mean import read_mean
-    from weights.shapes import fit
-    from weights.synthetic import synthetic
-    from weights.writer import write
+    from weights.downloads.fetch import download
+    from weights.files.caffemodel import Weights, read
+    from weights.files.hdf5 import write_hdf5
+    from weights.files.invented import synthetic
+    from weights.files.mean import read_mean
+    from weights.files.shapes import fit
+    from weights.files.writer import write
 
 __all__ = [
     "DownloadError",
@@ -47,17 +45,17 @@ __all__ = [
 _HOME = {
     "DownloadError": "prototxt.errors",
     "Model": "weights.catalog",
-    "Weights": "weights.caffemodel",
+    "Weights": "weights.files.caffemodel",
     "WeightsError": "prototxt.errors",
     "catalog": "weights.catalog",
-    "download": "weights.download",
+    "download": "weights.downloads.fetch",
     "find": "weights.catalog",
-    "fit": "weights.shapes",
-    "read": "weights.caffemodel",
-    "read_mean": "weights.mean",
-    "synthetic": "weights.synthetic",
-    "write": "weights.writer",
-    "write_hdf5": "weights.hdf5",
+    "fit": "weights.files.shapes",
+    "read": "weights.files.caffemodel",
+    "read_mean": "weights.files.mean",
+    "synthetic": "weights.files.invented",
+    "write": "weights.files.writer",
+    "write_hdf5": "weights.files.hdf5",
 }
 
 
@@ -70,17 +68,3 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
-
-class _Package(ModuleType):
-    """The package's own module type, so that ``weights.download`` stays the function.
-
-    Importing the submodule ``weights.download`` makes Python bind that module to the package's attribute, which
-    would hide the function of the same name; such a binding is dropped (``from weights.download import …`` works).
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

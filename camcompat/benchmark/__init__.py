@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camcompat.benchmark.report import as_markdown, print_report
+    from camcompat.benchmark.page import as_markdown, print_report
     from camcompat.benchmark.suite import bench
 
 __all__ = ["as_markdown", "bench", "print_report"]
 
-_HOMES = {"as_markdown": "report", "bench": "suite", "print_report": "report"}
+_HOMES = {"as_markdown": "page", "bench": "suite", "print_report": "page"}
 
 
 def __getattr__(name: str) -> Any:

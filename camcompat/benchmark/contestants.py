@@ -22,7 +22,7 @@ def opencv_forward(definition: Path, caffemodel: Path, shape: Sequence[int], win
     """A forward pass of OpenCV's Caffe importer (OpenCV 4; version 5 has none).
 
     By default it multiplies less, by Winograd's convolutions along both axes; our files do along one
-    (`converters.onnx_winograd`). Without them it does the work that a file of ``--no-winograd`` asks for.
+    (`converters.onnx_backend.winograd`). Without them it does the work that a file of ``--no-winograd`` asks for.
     """
     cv2 = import_module("cv2")
     net, x = cv2.dnn.readNetFromCaffe(str(definition), str(caffemodel)), _input(shape)
@@ -44,7 +44,7 @@ def torch_forward(definition: Path, caffemodel: Path, shape: Sequence[int]) -> C
 
 def onnxruntime_forward(path: Path, shape: Sequence[int]) -> Call:
     """A forward pass of an ONNX file, as camcompat opens it."""
-    from camcompat.session import open_session
+    from camcompat.cam.session import open_session
 
     session, x = open_session(path), _input(shape)
     name = session.get_inputs()[0].name
@@ -71,7 +71,7 @@ def crops(path: Path, image: Path, count: int) -> Call:
 def dense_crops(definition: Path, caffemodel: Path, plain: Path, image: Path) -> Call:
     """The CAM of a picture by ten crops from two passes."""
     import camcompat
-    from converters.dense import to_dense_onnx
+    from converters.onnx_backend.dense import to_dense_onnx
 
     about, path = camcompat.load(plain), plain.with_name("dense.onnx")
     recipe = {"preprocess": about.metadata.get("preprocess", {})}

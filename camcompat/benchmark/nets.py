@@ -12,7 +12,7 @@ import numpy as np
 import converters
 import prototxt
 import weights
-from camcompat.sources import as_files
+from camcompat.conversion.sources import as_files
 from prototxt.errors import CamcompatError
 from weights.catalog import find
 

@@ -65,14 +65,14 @@ def conversions(subject: Subject, made: Mapping[str, Path]) -> dict[str, tuple[s
     return {
         "copy the caffemodel": ("import shutil", copy),
         "to_onnx": (
-            "import converters, converters.onnx_file",
+            "import converters, converters.onnx_backend.file",
             f"converters.to_onnx({files}, {str(target)!r})",
         ),
         "OpenCV: readNetFromCaffe": ("import cv2", f"cv2.dnn.readNetFromCaffe({files})"),
         "pycaffe: Net": ("import caffe", f"caffe.Net({files}, caffe.TEST)"),
         **{
             name: (
-                "from pathlib import Path; from camcompat.session import open_session",
+                "from pathlib import Path; from camcompat.cam.session import open_session",
                 f"open_session(Path({str(path)!r}))",
             )
             for name, path in made.items()

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from camcompat.images import DAMAGE, check_opened
+from camcompat.pictures.images import DAMAGE, check_opened
 from prototxt.errors import CamcompatError
 
 __all__ = ["as_grey", "check_map", "check_quality", "read_map", "through_jpeg"]

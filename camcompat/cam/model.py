@@ -13,20 +13,20 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from camcompat.cam import BoxRule, Result
-from camcompat.images import ImageSource, is_picture, read_image, source_name
-from camcompat.labels import class_index, read_labels
+from camcompat.cam.labels import class_index, read_labels
+from camcompat.cam.network import Network
+from camcompat.cam.pipelines import make_pipeline
+from camcompat.cam.pipelines.base import Pipeline
+from camcompat.cam.result import BoxRule, Result
+from camcompat.cam.session import Provider, open_session
 from camcompat.loading import onnx_path
-from camcompat.network import Network
-from camcompat.pipelines import make_pipeline
-from camcompat.pipelines.base import Pipeline
-from camcompat.preprocess import Preprocess
-from camcompat.session import Provider, open_session
+from camcompat.pictures.images import ImageSource, is_picture, read_image, source_name
+from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.images import ImageSources
-    from camcompat.imresize import Border
+    from camcompat.pictures.images import ImageSources
+    from camcompat.pictures.imresize import Border
 
 __all__ = ["Boxes", "Classes", "Model", "load"]
 
@@ -270,7 +270,7 @@ class Model(Network):
             if self._dense:
                 remedy = "a dense file does pipeline plain with crops 'dense'; use the file beside it"
             raise CamcompatError(found, where=self.source, remedy=remedy)
-        from camcompat.pipelines.dense import Dense
+        from camcompat.cam.pipelines.dense import Dense
 
         rows, columns = self.interface.shape[2:]
         return Dense.of(self.preprocess, (rows, columns))

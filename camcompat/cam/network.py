@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnxruntime
 
-from camcompat.session import ORT_ERRORS, Interface, read_interface, read_metadata
+from camcompat.cam.session import ORT_ERRORS, Interface, read_interface, read_metadata
 from prototxt.errors import CamcompatError
 
 __all__ = ["Network"]

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from prototxt.errors import CamcompatError
 from prototxt.limits import get_limits, raise_hint
-from weights.wire import LEN, fields
+from weights.files.wire import LEN, fields
 
 __all__ = ["check_onnx"]
 

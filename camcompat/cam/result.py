@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from camcompat.pipelines.base import Pipeline, Style
-from camcompat.pipelines.matlab import Matlab
-from camcompat.render import draw_boxes, save_image
+from camcompat.cam.pipelines.base import Pipeline, Style
+from camcompat.cam.pipelines.matlab import Matlab
+from camcompat.pictures.render import draw_boxes, save_image
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Result:
         source: the picture's path, as far as it is known.
         rule: how boxes are found; None: they were not asked for.
 
-    >>> from camcompat.pipelines import make_pipeline
-    >>> from camcompat.preprocess import Preprocess
+    >>> from camcompat.cam.pipelines import make_pipeline
+    >>> from camcompat.pictures.preprocess import Preprocess
     >>> recipe = Preprocess.from_mapping({"resize": None}, input_shape=(1, 3, 96, 96))
     >>> maps = np.array([[[[0, 1], [0, 0]]]], np.float32)
     >>> image, way = Image.new("RGB", (64, 48)), make_pipeline("plain", recipe)

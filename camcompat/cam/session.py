@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from camcompat.onnx_check import check_onnx
+from camcompat.cam.onnx_check import check_onnx
 from prototxt.errors import CamcompatError
 from prototxt.limits import get_limits, raise_hint
 

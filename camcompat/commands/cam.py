@@ -15,8 +15,8 @@ from camcompat.commands.options import crops_option, provider_option
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
-    from camcompat.model import Model
+    from camcompat.cam.model import Model
+    from camcompat.cam.result import Result
 
 
 @click.command("cam")
@@ -85,7 +85,7 @@ class _Results:
 
 def _many(model: str, images: Sequence[Path], options: dict[str, Any], wanted: _Results) -> int:
     """Folders and patterns: a job; how many pictures failed."""
-    from camcompat.jobs.run import map_pictures
+    from camcompat.jobs.mapping import map_pictures
 
     folder = wanted.out or Path(f"{Path(model).stem}-cam")
     done = map_pictures(model, images, folder, draw=not wanted.no_pictures, progress=True, **options)
@@ -105,8 +105,8 @@ def _each(
 ) -> int:
     """Files: one by one; how many failed."""
     import camcompat
+    from camcompat.commands.tables import CSV_HEADER, csv_lines, print_result
     from camcompat.folders import make_folder
-    from camcompat.tables import CSV_HEADER, csv_lines, print_result
 
     network = camcompat.load(model, providers=providers)
     network.stream([], **options)  # a wrong option is said once, before any picture

@@ -10,14 +10,7 @@ from typing import Any
 
 import click
 
-from camcompat.commands.options import (
-    cam_option,
-    keep_going_option,
-    losses_option,
-    named,
-    plugin_option,
-    shape_option,
-)
+from camcompat.commands.options import cam_option, keep_going_option, losses_option, named, plugin_option, shape_option
 from prototxt.errors import CamcompatError
 
 
@@ -67,10 +60,10 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     --labels, --mean, --resize, --scale and --channels go into the ONNX file, which then needs nothing else to map
     pictures. Models of the catalogue have them already.
     """
-    from camcompat.conversion import FORMATS, convert
-    from camcompat.recipe import metadata_of
-    from camcompat.sources import as_files
-    from camcompat.tables import artefact_line
+    from camcompat.commands.tables import artefact_line
+    from camcompat.conversion.converter import FORMATS, convert
+    from camcompat.conversion.metadata import metadata_of
+    from camcompat.conversion.sources import as_files
 
     options.pop("plugin")
     said = metadata_of(**{key: options.pop(key) for key in ("labels", "mean", "resize", "scale", "channels")})
@@ -106,7 +99,7 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
 
 
 def _convert_name(name: str, out: Path | None, options: dict[str, Any]) -> Any:
-    from camcompat.conversion import convert_model
+    from camcompat.conversion.converter import convert_model
     from weights.catalog import find
 
     return convert_model(find(name), out, **options)

@@ -22,10 +22,10 @@ def command(names: Sequence[str], cam_models: bool, keep_going: bool, force: boo
 
     Exit status 1 if one cannot be had. Files that were put in place by hand are verified the same way.
     """
-    from camcompat.conversion import check_structure
-    from camcompat.tables import print_outcomes
+    from camcompat.commands.tables import print_outcomes
+    from camcompat.conversion.converter import check_structure
     from weights.catalog import find
-    from weights.download import download_all
+    from weights.downloads.fetch import download_all
 
     def check(path: Path) -> None:
         check_structure(path, find(path.parent.name))

@@ -148,7 +148,7 @@ def _classes(ids: Path | None, synsets: Path | None, labels: Path | None, count:
     if synsets is not None:
         raise click.UsageError("--synsets goes with --ids")
     if labels is not None:
-        from camcompat.labels import read_labels
+        from camcompat.cam.labels import read_labels
 
         names = read_labels(labels)
         return own_classes(names, len(names))

@@ -26,9 +26,9 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
     if len(sources) == 1 and sources[0].lower().endswith(".onnx"):
         _print_onnx(sources[0], as_json)
         return
-    from camcompat.inspection import inspect
-    from camcompat.sources import as_files
-    from camcompat.tables import print_inspection
+    from camcompat.commands.tables import print_inspection
+    from camcompat.conversion.inspection import inspect
+    from camcompat.conversion.sources import as_files
     from weights.catalog import find
 
     files: tuple[str | Path | None, str | Path | None] | None = as_files(sources)
@@ -43,7 +43,7 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
 def _print_onnx(path: str, as_json: bool) -> None:
     import json
 
-    from camcompat.onnx_inspection import inspect_onnx
+    from camcompat.conversion.onnx_inspection import inspect_onnx
     from prototxt.errors import escaped
 
     found = inspect_onnx(path)

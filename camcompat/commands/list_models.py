@@ -9,6 +9,6 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(as_json: bool) -> None:
     """List the models that are known."""
-    from camcompat.tables import print_catalogue
+    from camcompat.commands.tables import print_catalogue
 
     print_catalogue(as_json)

@@ -16,10 +16,10 @@ from rich.table import Table
 from prototxt.errors import printable
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
-    from camcompat.conversion import Artefact
-    from camcompat.inspection import Inspection
-    from weights.download import Outcome
+    from camcompat.cam.result import Result
+    from camcompat.conversion.converter import Artefact
+    from camcompat.conversion.inspection import Inspection
+    from weights.downloads.fetch import Outcome
 
 __all__ = [
     "CSV_HEADER",

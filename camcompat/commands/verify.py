@@ -59,7 +59,8 @@ def command(
 def _verify(target: Any, out: Path, as_json: bool, options: dict[str, Any]) -> bool:
     import json
 
-    from camcompat.verification import console, write_report
+    from camcompat.verification import write_report
+    from camcompat.verification.report import console
 
     report = target.verify(progress=console.progress_line(target.name), **options)
     paths = write_report(report, out)

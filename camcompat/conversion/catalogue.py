@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from camcompat.labels import read_labels
-from camcompat.preprocess import encode_mean
+from camcompat.cam.labels import read_labels
+from camcompat.pictures.preprocess import encode_mean
 
 if TYPE_CHECKING:
     from weights.catalog import Model

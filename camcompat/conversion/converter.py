@@ -10,19 +10,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from camcompat.catalogue import description
-from camcompat.proof import Proof
-from camcompat.recipe import check_metadata, merged
-from camcompat.reduction import check_dtype, reduce_file
-from camcompat.training_recipe import completed
+from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import check_metadata, merged
+from camcompat.conversion.proof import Proof
+from camcompat.conversion.reduction import check_dtype, reduce_file
+from camcompat.conversion.training_recipe import completed
 from prototxt.errors import CamcompatError, ConversionError
 from weights.atomic import publish, staged, staging
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.blobs import WeightsLike
-    from converters.build import NetLike, Shapes
-    from converters.cam_head import CamHead
+    from converters.cam.head import CamHead
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.build import NetLike, Shapes
     from weights.catalog import Model
 
 __all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
@@ -79,9 +79,9 @@ def convert(
         formats: "onnx" (one .onnx) and "torch" (.py and .safetensors).
         outputs, input_shapes, cam, top_k, metadata, keep_losses, fold, winograd, portable: as for
             `converters.to_onnx`.
-        dtype: of the ONNX file: "float32", "fp16" or "int8" (without winograd); see `camcompat.reduction`.
+        dtype: of the ONNX file: "float32", "fp16" or "int8" (without winograd); see `camcompat.conversion.reduction`.
         calibrate: a folder of pictures, which int8 needs.
-        dense: also write `name-dense.onnx`; see `converters.dense`.
+        dense: also write `name-dense.onnx`; see `converters.onnx_backend.dense`.
 
     Returns:
         The files written: `name.onnx`, `name.py`, `name.safetensors`.
@@ -91,8 +91,8 @@ def convert(
 
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
-    from converters.blobs import blob_source
-    from converters.build import build
+    from converters.lower.blobs import blob_source
+    from converters.lower.build import build
     from converters.provenance import digest_ahead, provenance
 
     check_dtype(dtype, calibrate, dense=dense)
@@ -112,7 +112,7 @@ def convert(
     target = Path(folder)
     head = None
     if "onnx" in formats:
-        from converters.onnx_file import cam_head
+        from converters.onnx_backend.file import cam_head
 
         head = cam_head(lowered, cam, outputs=outputs, portable=portable)
     metadata = completed(lowered, metadata)
@@ -150,7 +150,7 @@ def _onnx(
     forms: Mapping[str, Any],
 ) -> Artefact:
     """The ONNX file, proved; what was measured is then noted in it."""
-    from converters.onnx_file import onnx_model
+    from converters.onnx_backend.file import onnx_model
 
     model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
     words = proof.of_onnx(model.save(path))
@@ -168,7 +168,7 @@ def _dense(
     pictures: str | os.PathLike[str] | None,
     winograd: bool,
 ) -> Artefact:
-    from camcompat.dense_file import write_dense
+    from camcompat.conversion.dense_file import write_dense
 
     about = {**(metadata or {}), "provenance": origin()}
     options: dict[str, Any] = {"top_k": top_k, "metadata": about, "pictures": pictures, "winograd": winograd}
@@ -180,8 +180,8 @@ def _torch(
     lowered: Lowered, proof: Proof, path: Path, metadata: Mapping[str, Any] | None, origin: Origin
 ) -> list[Artefact]:
     try:
-        from converters.python_source import write_python
-        from converters.torch_module import torch_module
+        from converters.torch_backend.module import torch_module
+        from converters.torch_backend.source.file import write_python
     except ImportError as error:
         raise ConversionError(
             f"the PyTorch format needs {error.name or error}", remedy='pip install "camcompat[torch]", or --format onnx'
@@ -250,9 +250,9 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
 def check_structure(path: Path, model: Model) -> None:
     """Every layer and shape of a caffemodel against the model's prototxt; raises WeightsError at the first misfit."""
     import weights
-    from converters.blobs import FileBlobs
-    from converters.build import load_net
-    from converters.lowering import lower
+    from converters.lower.blobs import FileBlobs
+    from converters.lower.build import load_net
+    from converters.lower.lowering import lower
 
     with weights.read(path) as stored:
         blobs = FileBlobs(stored)

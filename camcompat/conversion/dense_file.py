@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camcompat.model import Model, load
-from camcompat.reduction import Arrays, agreement, in_words, picture_files
+from camcompat.cam.model import Model, load
+from camcompat.conversion.reduction import Arrays, agreement, in_words, picture_files
 
 if TYPE_CHECKING:
-    from converters.blobs import WeightsLike
-    from converters.build import NetLike
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.build import NetLike
 
 __all__ = ["write_dense"]
 
@@ -42,8 +42,8 @@ def write_dense(
     Raises:
         CamcompatError: the net has no CAM head, or takes no larger pictures.
     """
-    from converters.dense import to_dense_onnx
-    from converters.quantization import annotate
+    from converters.onnx_backend.dense import to_dense_onnx
+    from converters.onnx_backend.quantization import annotate
     from weights.catalog import find
 
     by_crops = load(plain)

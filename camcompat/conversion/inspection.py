@@ -10,9 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.blobs import WeightsLike
-    from converters.build import NetLike, Shapes
-    from converters.graph import Graph, Node
+    from converters.graph.graph import Graph, Node
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.build import NetLike, Shapes
 
 __all__ = ["Inspection", "Row", "inspect"]
 
@@ -93,9 +93,9 @@ def inspect(
     >>> inspect("deploy.prototxt").parameters                        # doctest: +SKIP
     10352024
     """
-    from converters.blobs import ShapesOnly, blob_source
-    from converters.build import load_net
-    from converters.lowering import lower
+    from converters.lower.blobs import ShapesOnly, blob_source
+    from converters.lower.build import load_net
+    from converters.lower.lowering import lower
 
     blobs = ShapesOnly() if caffemodel is None else blob_source(caffemodel)
     net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)
@@ -154,7 +154,7 @@ def _node_cost(node: Node) -> int:
 
 
 def _cam(lowered: Lowered) -> str:
-    from converters.cam_head import find_cam_head
+    from converters.cam.head import find_cam_head
 
     head = find_cam_head(lowered.graph)
     if head is None:

@@ -47,7 +47,7 @@ def quantise(source: Path, target: Path, inputs: Sequence[np.ndarray]) -> None:
         raise CamcompatError("int8 needs pictures to calibrate on", where=str(source), remedy="--calibrate FOLDER")
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    from converters.quantization import outside_of_int8
+    from converters.onnx_backend.quantization import outside_of_int8
 
     CalibrationDataReader.register(_Batches)
     name, excluded = outside_of_int8(source)

@@ -10,7 +10,7 @@ from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.cam_head import CamHead
+    from converters.cam.head import CamHead
 
 __all__ = ["check_metadata", "merged", "metadata_of"]
 
@@ -26,7 +26,7 @@ def metadata_of(
     """Return the entries "labels" and "preprocess" of a file's metadata, as far as they are given.
 
     Args:
-        labels: a file of class names (see ``camcompat.labels.read_labels``).
+        labels: a file of class names (see ``camcompat.cam.labels.read_labels``).
         mean: numbers in the network's channel order ("104,117,123"), or a mean file (.binaryproto, .npy, .mat).
         resize: before the crop: the shorter side ("256"), height and width ("256x256"), or "none".
         scale: factor applied after the mean is subtracted.
@@ -49,7 +49,7 @@ def metadata_of(
         recipe["channels"] = channels.upper()
     found: dict[str, Any] = {"preprocess": recipe} if recipe else {}
     if labels is not None:
-        from camcompat.labels import read_labels
+        from camcompat.cam.labels import read_labels
 
         found["labels"] = list(read_labels(labels))
     return found
@@ -74,12 +74,12 @@ def check_metadata(lowered: Lowered, head: CamHead | None, metadata: Mapping[str
         CamcompatError: which, and what was expected.
     """
     if metadata and metadata.get("preprocess"):
-        from camcompat.preprocess import Preprocess
+        from camcompat.pictures.preprocess import Preprocess
 
         shape = [dim if isinstance(dim, int) else str(dim) for dim in lowered.graph.inputs[0].shape]
         Preprocess.from_mapping(metadata["preprocess"], input_shape=shape, where=f"{lowered.net.source}: preprocess")
     if metadata and metadata.get("labels") and head is not None:
-        from camcompat.labels import read_labels
+        from camcompat.cam.labels import read_labels
 
         read_labels(metadata["labels"], count=head.classes)
 
@@ -93,7 +93,7 @@ def _mean(text: str) -> Any:
         raise CamcompatError(
             f"mean is {text!r}", where="--mean", remedy="expected numbers such as 104,117,123, or a mean file"
         )
-    from camcompat.preprocess import encode_mean
+    from camcompat.pictures.preprocess import encode_mean
     from weights import read_mean
 
     image = read_mean(text)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from camcompat.session import CAM_OUTPUTS, open_session, read_metadata
+from camcompat.cam.session import CAM_OUTPUTS, open_session, read_metadata
 from prototxt.errors import CamcompatError
 
 __all__ = ["OnnxInspection", "inspect_onnx"]

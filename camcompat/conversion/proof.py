@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from camcompat.session import CAM_OUTPUTS, ORT_ERRORS, open_session
+from camcompat.cam.session import CAM_OUTPUTS, ORT_ERRORS, open_session
 from prototxt.errors import ConversionError
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.cam_head import CamHead
-    from converters.graph import Graph, Value
+    from converters.cam.head import CamHead
+    from converters.graph.graph import Graph, Value
 
 __all__ = ["Proof"]
 
@@ -58,7 +58,7 @@ class Proof:
 
     def _evaluate(self) -> bool:
         """Whether an input of the present scale tells something: no float32 overflows, no softmax hides the rest."""
-        from converters.numpy_net import NumpyNet
+        from converters.numpy_backend.net import NumpyNet
 
         rng, scale = np.random.default_rng(0), self.scales[0]
         for x in self.graph.inputs:
@@ -141,7 +141,7 @@ class Proof:
         name = max(wrong, key=lambda blob: wrong[blob])
         if wrong[name] <= TOLERANCE:
             return wrong[name]
-        from converters.numpy_net import NumpyNet
+        from converters.numpy_backend.net import NumpyNet
 
         before = _before_selections(self.graph)
         if not before:
@@ -158,10 +158,10 @@ class Proof:
         """Other blobs of the same net as a backend computes them."""
         lowered = replace(self.lowered, graph=graph)
         if backend == "torch":
-            from converters.torch_module import torch_module
+            from converters.torch_backend.module import torch_module
 
             return self._torch(torch_module(lowered), graph)
-        from converters.onnx_file import onnx_model
+        from converters.onnx_backend.file import onnx_model
 
         with tempfile.TemporaryDirectory() as folder:
             return self._onnx(onnx_model(lowered).save(Path(folder) / "before.onnx"))

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnxruntime
 
-from camcompat.images import read_image
-from camcompat.int8 import quantise
-from camcompat.preprocess import Preprocess
-from camcompat.session import CAM_OUTPUTS, open_session, read_metadata
+from camcompat.cam.session import CAM_OUTPUTS, open_session, read_metadata
+from camcompat.conversion.int8 import quantise
+from camcompat.pictures.images import read_image
+from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 from weights.atomic import publish, staging
 
@@ -45,14 +45,14 @@ def reduce_file(path: Path, dtype: str, calibrate: str | os.PathLike[str] | None
 
     Args:
         path: the file, from `camcompat convert`.
-        dtype: "fp16" (`converters.quantization`) or "int8" (`camcompat.int8`).
+        dtype: "fp16" (`converters.onnx_backend.quantization`) or "int8" (`camcompat.conversion.int8`).
         calibrate: a folder of pictures like those that the net will see; int8 needs it. fp16 without it is compared on
             noise.
 
     Raises:
         CamcompatError: no pictures, or a net that takes none.
     """
-    from converters.quantization import annotate, store_as_fp16
+    from converters.onnx_backend.quantization import annotate, store_as_fp16
 
     reference = open_session(path)
     batches = _pictures(reference, path, Path(calibrate)) if calibrate is not None else []

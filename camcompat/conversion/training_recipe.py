@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from camcompat.recipe import check_metadata, merged
+from camcompat.conversion.metadata import check_metadata, merged
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def recipe_of(net: Net) -> tuple[Recipe, str]:
 
 def _mean_image(recipe: Recipe, name: str, source: str) -> str:
     """The mean file, where Caffe would find it, or beside the definition; what is wrong with it."""
-    from camcompat.preprocess import encode_mean
+    from camcompat.pictures.preprocess import encode_mean
     from weights import read_mean
 
     beside = Path(source).parent

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.evaluation.classes import ClassIds, ilsvrc_classes, own_classes
+    from camcompat.evaluation.evaluator import evaluate, evaluate_files
+    from camcompat.evaluation.figures import Report
     from camcompat.evaluation.ground_truth import GroundTruth, Truth, read_ground_truth
     from camcompat.evaluation.localisation import Errors, evaluate_predictions
     from camcompat.evaluation.prediction_files import read_blacklist, read_predictions, write_predictions
-    from camcompat.evaluation.report import Report
-    from camcompat.evaluation.run import evaluate, evaluate_files
 
 __all__ = [
     "ClassIds",
@@ -38,10 +38,10 @@ _HOME = {
     "ClassIds": "classes",
     "Errors": "localisation",
     "GroundTruth": "ground_truth",
-    "Report": "report",
+    "Report": "figures",
     "Truth": "ground_truth",
-    "evaluate": "run",
-    "evaluate_files": "run",
+    "evaluate": "evaluator",
+    "evaluate_files": "evaluator",
     "evaluate_predictions": "localisation",
     "ilsvrc_classes": "classes",
     "own_classes": "classes",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from camcompat.labels import class_index
+from camcompat.cam.labels import class_index
 from prototxt.errors import CamcompatError
 
 __all__ = ["ClassIds", "ilsvrc_classes", "own_classes"]

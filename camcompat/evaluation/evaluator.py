@@ -16,21 +16,21 @@ from PIL import Image
 from camcompat.boxes import Rule
 from camcompat.boxes.kinds import RULES
 from camcompat.boxes.rules import check_options
+from camcompat.cam.pipelines import PIPELINES
 from camcompat.evaluation.classes import ClassIds, own_classes
+from camcompat.evaluation.figures import PREDICTIONS, Figures, Report
 from camcompat.evaluation.found import Found, look, rows
 from camcompat.evaluation.ground_truth import GroundTruth, Pairing, pair, read_ground_truth
 from camcompat.evaluation.journal import Journal
 from camcompat.evaluation.localisation import GUESSES, check_blacklist, combine, evaluate_predictions
 from camcompat.evaluation.prediction_files import read_predictions, write_predictions
-from camcompat.evaluation.report import PREDICTIONS, Figures, Report
 from camcompat.folders import make_folder
-from camcompat.images import read_image
 from camcompat.jobs.pictures import find_pictures
-from camcompat.pipelines import PIPELINES
+from camcompat.pictures.images import read_image
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.model import Crops, Model
+    from camcompat.cam.model import Crops, Model
 
 __all__ = ["evaluate", "evaluate_files"]
 
@@ -84,7 +84,7 @@ def evaluate(
         ...
     prototxt.errors.CamcompatError: nothing.csv: no such file; check the path of the ground truth
     """
-    from camcompat.model import Model, load
+    from camcompat.cam.model import Model, load
 
     truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(truth)
     network = model if isinstance(model, Model) else load(model)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from camcompat.boxes import Box, release_corners
-from camcompat.cam import BoxRule
+from camcompat.cam.result import BoxRule
 from camcompat.evaluation.localisation import FIELDS, GUESSES
 from camcompat.evaluation.prediction_files import NONE
 
 if TYPE_CHECKING:
     from camcompat.boxes import Rule
-    from camcompat.cam import Result
+    from camcompat.cam.result import Result
 
 __all__ = ["Found", "look", "rows"]
 

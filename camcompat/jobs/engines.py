@@ -15,10 +15,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from camcompat.jobs.pictures import Picture
+from camcompat.jobs.worker import Chunk, Record, Task, Worker
 from prototxt.errors import CamcompatError
-
-from .pictures import Picture
-from .worker import Chunk, Record, Task, Worker
 
 __all__ = ["ENGINES", "cores"]
 

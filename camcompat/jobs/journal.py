@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from camcompat.jobs.pictures import Picture
+from camcompat.jobs.worker import Record
 from prototxt.errors import CamcompatError
 from weights.atomic import replacing
-
-from .pictures import Picture
-from .worker import Record
 
 __all__ = ["Journal", "stamp"]
 

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from camcompat.folders import make_folder
+from camcompat.jobs.engines import ENGINES
+from camcompat.jobs.journal import Journal
+from camcompat.jobs.pictures import find_pictures
+from camcompat.jobs.worker import Record, Task
 from prototxt.errors import CamcompatError, printable
-from weights.verify_file import digests_of
-
-from .engines import ENGINES
-from .journal import Journal
-from .pictures import find_pictures
-from .worker import Record, Task
+from weights.downloads.verify_file import digests_of
 
 if TYPE_CHECKING:
-    from camcompat.session import Provider
+    from camcompat.cam.session import Provider
 
 __all__ = ["Summary", "map_pictures"]
 
@@ -82,7 +81,7 @@ def map_pictures(
     >>> map_pictures("net.onnx", ["photos"], "maps", workers=2, top=1)           # doctest: +SKIP
     Summary(mapped=200, before=0, bad=(), results=PosixPath('maps/results.jsonl'))
     """
-    from camcompat.model import load
+    from camcompat.cam.model import load
 
     if engine not in ENGINES:
         raise CamcompatError(f"engine is {engine!r}", where="map_pictures", remedy=f"use {' or '.join(ENGINES)}")

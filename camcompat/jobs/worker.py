@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from camcompat.jobs.pictures import Picture
 from prototxt.errors import CamcompatError
-
-from .pictures import Picture
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from camcompat.cam import Result
-    from camcompat.session import Provider
+    from camcompat.cam.result import Result
+    from camcompat.cam.session import Provider
 
 __all__ = ["Chunk", "Record", "Task", "Worker"]
 
@@ -72,13 +71,13 @@ class Worker:
     """One open model; called with a chunk, it returns a record per picture, in order."""
 
     def __init__(self, task: Task) -> None:
-        from camcompat.model import load
+        from camcompat.cam.model import load
 
         self.task = task
         self.model = load(task.model, threads=task.threads, providers=task.providers)
 
     def __call__(self, chunk: Chunk) -> list[Record]:
-        from camcompat.images import read_image
+        from camcompat.pictures.images import read_image
 
         records = [Record(picture) for picture in chunk]
         images: list[tuple[Record, Image.Image]] = []

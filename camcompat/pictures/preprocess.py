@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from camcompat.crops import Crop, Layout, Size, layout_of
+from camcompat.pictures.crops import Crop, Layout, Size, layout_of
 from prototxt.errors import CamcompatError
 
 __all__ = ["Preprocess", "encode_mean"]
@@ -246,7 +246,7 @@ def _mean(
 ) -> np.ndarray:
     """One number, one per channel, a mean image of the crop's or the resized picture's size, or a file of one."""
     if isinstance(value, (str, os.PathLike)):
-        from weights.mean import read_mean
+        from weights.files.mean import read_mean
 
         value = read_mean(value)
     if isinstance(value, Mapping):

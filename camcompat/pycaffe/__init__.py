@@ -60,7 +60,7 @@ SUBMODULES = (
 
 _MODULES = {
     "arguments": ("TEST", "TRAIN"),
-    "blob": ("Blob", "BlobVec"),
+    "engine.blob": ("Blob", "BlobVec"),
     "classifier": ("Classifier",),
     "detector": ("Detector",),
     "errors": ("CaffeError",),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import CaffeError
+from camcompat.pycaffe.errors import CaffeError
 
 __all__ = ["TEST", "TRAIN", "NetArguments", "net_arguments"]
 

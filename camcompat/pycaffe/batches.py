@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import CaffeError
+from camcompat.pycaffe.errors import CaffeError
 
 if TYPE_CHECKING:
-    from .blob import Blob
+    from camcompat.pycaffe.engine.blob import Blob
 
 __all__ = ["Batches"]
 

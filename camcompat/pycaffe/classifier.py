@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import TEST
-from .errors import CaffeError
-from .io import oversample as ten_crops
-from .io import resize_image, transformer_for
-from .pycaffe import Net
+from camcompat.pycaffe.arguments import TEST
+from camcompat.pycaffe.errors import CaffeError
+from camcompat.pycaffe.io import oversample as ten_crops
+from camcompat.pycaffe.io import resize_image, transformer_for
+from camcompat.pycaffe.pycaffe import Net
 
 __all__ = ["Classifier"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import TEST
-from .errors import CaffeError, not_offered
-from .io import load_image, resize_image, transformer_for
-from .pycaffe import Net
+from camcompat.pycaffe.arguments import TEST
+from camcompat.pycaffe.errors import CaffeError, not_offered
+from camcompat.pycaffe.io import load_image, resize_image, transformer_for
+from camcompat.pycaffe.pycaffe import Net
 
 __all__ = ["Detector"]
 

@@ -8,10 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from prototxt.rules import included
+from camcompat.pycaffe.errors import CaffeError
+from prototxt.generations.rules import included
 from weights.atomic import replacing
-
-from .errors import CaffeError
 
 __all__ = ["Graph", "draw_net", "draw_net_to_file", "get_pydot_graph"]
 

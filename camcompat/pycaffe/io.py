@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from camcompat.images import check_opened
-
-from .errors import CaffeError
-from .proto import caffe_pb2
-from .transformer import Transformer
+from camcompat.pictures.images import check_opened
+from camcompat.pycaffe.errors import CaffeError
+from camcompat.pycaffe.proto import caffe_pb2
+from camcompat.pycaffe.transformer import Transformer
 
 __all__ = [
     "Transformer", "array_to_blobproto", "array_to_datum", "arraylist_to_blobprotovector_str", "blobproto_to_array",

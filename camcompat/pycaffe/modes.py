@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .errors import CaffeError
+from camcompat.pycaffe.errors import CaffeError
 
 __all__ = [
     "Timer", "backend", "has_nccl", "init_log", "layer_type_list", "log", "random", "set_backend", "set_device",
@@ -103,7 +103,7 @@ def log(message: str) -> None:
 
 def layer_type_list() -> list[str]:
     """The names of every layer type that can be run, sorted; layers of your own and aliases included."""
-    from converters.registry import layer_types
+    from converters.layers.registry import layer_types
 
     return sorted({*layer_types(), "Input"})
 

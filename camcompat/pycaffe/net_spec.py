@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from .errors import CaffeError
-from .proto import caffe_pb2
+from camcompat.pycaffe.errors import CaffeError
+from camcompat.pycaffe.proto import caffe_pb2
 
 __all__ = ["Function", "Layers", "NetSpec", "Parameters", "Top", "assign_proto", "layers", "params", "to_proto"]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from . import SUBMODULES
+from camcompat.pycaffe import SUBMODULES
 
 __all__ = ["provided", "run_script"]
 

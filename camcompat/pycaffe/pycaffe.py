@@ -12,21 +12,20 @@ import numpy as np
 
 import prototxt
 import weights as weight_files
-from converters.lowering import CamcompatWarning
-from converters.notes import file_notes
-from converters.registry import layer_types
-from prototxt.data_layers import UnknownShape
-
-from . import modes
-from .arguments import TEST, TRAIN, NetArguments, net_arguments
-from .batches import Arrays, Batches
-from .blob import Blob, BlobVec, Layer
-from .errors import CaffeError, not_offered
-from .passes import Passes
-from .runner import Runner
-from .store import Store
-from .structure import outputs_of, steps_of
-from .training import check_phase
+from camcompat.pycaffe import modes
+from camcompat.pycaffe.arguments import TEST, TRAIN, NetArguments, net_arguments
+from camcompat.pycaffe.batches import Arrays, Batches
+from camcompat.pycaffe.engine.blob import Blob, BlobVec, Layer
+from camcompat.pycaffe.engine.passes import Passes
+from camcompat.pycaffe.engine.runner import Runner
+from camcompat.pycaffe.engine.store import Store
+from camcompat.pycaffe.engine.structure import outputs_of, steps_of
+from camcompat.pycaffe.engine.training import check_phase
+from camcompat.pycaffe.errors import CaffeError, not_offered
+from converters.layers.registry import layer_types
+from converters.lower.lowering import CamcompatWarning
+from converters.lower.notes import file_notes
+from prototxt.training.data_layers import UnknownShape
 
 __all__ = ["TEST", "TRAIN", "Net"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import not_offered
+from camcompat.pycaffe.errors import not_offered
 
 __all__ = [
     "NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Layer", "NesterovSolver", "RMSPropSolver", "SGDSolver",

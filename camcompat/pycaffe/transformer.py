@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .errors import CaffeError
+from camcompat.pycaffe.errors import CaffeError
 
 __all__ = ["Transformer"]
 
@@ -45,7 +45,7 @@ class Transformer:
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """A picture (H, W, K), or whatever the transpose is for, as float32 for the input `in_` (no batch axis)."""
-        from .io import resize_image
+        from camcompat.pycaffe.io import resize_image
 
         dims = self._shape(in_)[2:]
         values = np.asarray(data).astype(np.float32)

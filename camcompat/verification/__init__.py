@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.verification.compare import BlobError, compare_blob
-    from camcompat.verification.files import write_report
-    from camcompat.verification.report import Finding, MapAgreement, OracleResult, Report
-    from camcompat.verification.run import verify
+    from camcompat.verification.report.files import write_report
+    from camcompat.verification.report.findings import Finding, MapAgreement, OracleResult, Report
+    from camcompat.verification.verifier import verify
 
 __all__ = ["BlobError", "Finding", "MapAgreement", "OracleResult", "Report", "compare_blob", "verify", "write_report"]
 
 _HOME = {
     "BlobError": "compare",
-    "Finding": "report",
-    "MapAgreement": "report",
-    "OracleResult": "report",
-    "Report": "report",
+    "Finding": "report.findings",
+    "MapAgreement": "report.findings",
+    "OracleResult": "report.findings",
+    "Report": "report.findings",
     "compare_blob": "compare",
-    "verify": "run",
-    "write_report": "files",
+    "verify": "verifier",
+    "write_report": "report.files",
 }
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from camcompat.proof import DISCRETE
+from camcompat.conversion.proof import DISCRETE
 from camcompat.verification.compare import SUMS, BlobError, compare_blob, describe_array
-from camcompat.verification.local import Local, local_errors
-from camcompat.verification.report import Finding, OracleResult
-from camcompat.verification.stored import Stored
+from camcompat.verification.oracles.local import Local, local_errors
+from camcompat.verification.oracles.stored import Stored
+from camcompat.verification.report.findings import Finding, OracleResult
 from camcompat.verification.tolerances import DRIFT, tolerance_of
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camcompat.session import CAM_OUTPUTS, ORT_ERRORS, open_session, read_metadata
+from camcompat.cam.session import CAM_OUTPUTS, ORT_ERRORS, open_session, read_metadata
 from prototxt.errors import CamcompatError, ConversionError
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.blobs import WeightsLike
-    from converters.build import NetLike, Shapes
-    from converters.cam_head import CamHead
+    from converters.cam.head import CamHead
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.build import NetLike, Shapes
     from prototxt import Net
 
 __all__ = ["Arrays", "Place", "Subject"]
@@ -72,7 +72,7 @@ class Subject:
     ) -> Subject:
         """Lower the net, and convert it into ``folder`` unless the ONNX file is given."""
         from converters import to_onnx
-        from converters.build import build
+        from converters.lower.build import build
 
         options: dict[str, Any] = {"input_shapes": input_shapes, "keep_losses": keep_losses}
         lowered = build(prototxt, caffemodel, **options)
@@ -85,7 +85,7 @@ class Subject:
         made = cls(prototxt, caffemodel, lowered, path, onnx is not None, input_shapes, keep_losses)
         made.metadata = read_metadata(session, str(path))
         if set(CAM_OUTPUTS) <= {x.name for x in session.get_outputs()}:
-            from converters.cam_head import find_cam_head
+            from converters.cam.head import find_cam_head
 
             made.head = find_cam_head(lowered.graph)
         return made
@@ -159,7 +159,7 @@ class Subject:
 
     def run_onnx(self, feeds: Arrays, blobs: Iterable[str]) -> dict[str, np.ndarray]:
         """The blobs that the ONNX file computes under their names."""
-        from converters.onnx_probe import with_outputs
+        from converters.onnx_backend.probe import with_outputs
 
         taken = {"k", *CAM_OUTPUTS} if self.head is not None else set()
         known, wanted = self.lowered.graph.blobs, list(blobs)
@@ -197,7 +197,7 @@ class Subject:
 
     def run_numpy(self, feeds: Arrays, blobs: Iterable[str]) -> dict[str, np.ndarray]:
         """The blobs in float64."""
-        from converters.numpy_net import NumpyNet
+        from converters.numpy_backend.net import NumpyNet
 
         graph = self.lowered.graph
         return NumpyNet(graph.pruned({name: graph.blobs[name] for name in blobs})).run(feeds)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from camcompat.sources import as_files
-from camcompat.verification.stored import NETS, references
+from camcompat.conversion.sources import as_files
+from camcompat.verification.oracles.stored import NETS, references
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.verification.report import Report
+    from camcompat.verification.report.findings import Report
     from weights.catalog import Model
 
 __all__ = ["Target", "everything", "targets_of"]
@@ -36,7 +36,7 @@ class Target:
 
     def verify(self, **options: Any) -> Report:
         """See `camcompat.verification.verify`."""
-        from camcompat.verification.run import verify
+        from camcompat.verification.verifier import verify
         from converters import Synthetic
 
         caffemodel = Synthetic() if self.caffemodel is None else self.caffemodel
@@ -83,7 +83,7 @@ def targets_of(words: Sequence[str], *, synthetic: bool = False) -> list[Target]
 
 def _source_of(onnx: Path) -> Target:
     """The model of the catalogue that an ONNX file says that it was made from."""
-    from camcompat.session import open_session, read_metadata
+    from camcompat.cam.session import open_session, read_metadata
 
     said = read_metadata(open_session(onnx), str(onnx)).get("source")
     name = said.get("name") if isinstance(said, dict) else None

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camcompat.proof import Proof
-from camcompat.verification.about import noted_options, origin, sentence
+from camcompat.conversion.proof import Proof
 from camcompat.verification.compare import BlobError
 from camcompat.verification.judge import Case, Reference, judge
-from camcompat.verification.maps import compare_maps, reference_maps
-from camcompat.verification.peers import NotAtHand, known_deviation, run_peer
-from camcompat.verification.report import OracleResult, Report
-from camcompat.verification.stored import Evidence, find_evidence, read_evidence
+from camcompat.verification.oracles.maps import compare_maps, reference_maps
+from camcompat.verification.oracles.peers import NotAtHand, known_deviation, run_peer
+from camcompat.verification.oracles.stored import Evidence, find_evidence, read_evidence
+from camcompat.verification.oracles.tensors import compare_tensors
+from camcompat.verification.report.about import noted_options, origin, sentence
+from camcompat.verification.report.findings import OracleResult, Report
 from camcompat.verification.subject import Subject
-from camcompat.verification.tensors import compare_tensors
 
 if TYPE_CHECKING:
-    from converters.blobs import WeightsLike
-    from converters.build import NetLike, Shapes
+    from converters.lower.blobs import WeightsLike
+    from converters.lower.build import NetLike, Shapes
     from prototxt import Net
 
 __all__ = ["verify"]
@@ -100,8 +100,8 @@ def verify(
 
 
 def _net(prototxt: NetLike | None, caffemodel: WeightsLike, shapes: Shapes, keep_losses: bool | None) -> Net:
-    from converters.blobs import blob_source
-    from converters.build import load_net
+    from converters.lower.blobs import blob_source
+    from converters.lower.build import load_net
 
     return load_net(prototxt, shapes, blobs=blob_source(caffemodel), keep_losses=keep_losses)
 
@@ -146,8 +146,8 @@ class _Questions:
         """The pictures, as the file's own recipe prepares them, or noise of a scale that tells something."""
         graph = self.subject.lowered.graph
         if len(pictures) and self.subject.head is not None and len(graph.inputs) == 1:
-            from camcompat.images import read_image
-            from camcompat.model import load
+            from camcompat.cam.model import load
+            from camcompat.pictures.images import read_image
 
             model = load(self.subject.onnx)
             self.notes.append(f"the input is {len(pictures)} picture(s)")
@@ -267,6 +267,6 @@ class _Questions:
         return self._judged(Reference(TORCH, torch.__version__, values))
 
     def _release(self) -> OracleResult:
-        from camcompat.verification.release import compare_release
+        from camcompat.verification.oracles.release import compare_release
 
         return compare_release(self.subject, self.release)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dims import Shape, Sym, fixed, same, static
-from .graph import Graph, Node, Symbol, Value
+from converters.graph.dims import Shape, Sym, fixed, same, static
+from converters.graph.graph import Graph, Node, Symbol, Value
 
 if TYPE_CHECKING:
-    from .onnx_writer import OnnxWriter
+    from converters.onnx_backend.writer import OnnxWriter
 
 __all__ = ["CamHead", "add_cam_outputs", "find_cam_head", "why_no_head"]
 
@@ -138,7 +138,7 @@ def _plain_weight(steps: list[Node], features: Value) -> Value | None:
 
 def _effective_weight(pooled: Value, scores: Value, path: list[Node], classifier: Node) -> Value:
     """The matrix of an affine path: what it makes of each unit vector, less what it makes of zero, in float64."""
-    from .numpy_net import NumpyNet
+    from converters.numpy_backend.net import NumpyNet
 
     channels = static(pooled.shape[1])
     batch = pooled.shape[0]

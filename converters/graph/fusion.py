@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .dims import fixed
-from .graph import Graph, Node, Value
+from converters.graph.dims import fixed
+from converters.graph.graph import Graph, Node, Value
 
 __all__ = ["fold"]
 

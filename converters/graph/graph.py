@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .dims import Shape
+from converters.graph.dims import Shape
 
 __all__ = ["Graph", "Node", "Symbol", "Value"]
 
@@ -70,7 +70,7 @@ class Symbol:
 class Graph:
     """Inputs in net order, nodes in execution order, and the value of every blob by its (versioned) name.
 
-    `fused` names the layers of each merged one (see `converters.fusion`).
+    `fused` names the layers of each merged one (see `converters.graph.fusion`).
     """
 
     name: str

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from converters.graph.dims import Shape
 from prototxt import Layer
 from prototxt.errors import ConversionError
 from prototxt.limits import check_blob, get_limits, raise_hint
-
-from .dims import Shape
 
 __all__ = ["check_parameters", "shape_problem"]
 

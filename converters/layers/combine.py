@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import Shape, numel, same, static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import Shape, numel, same, static
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 @layer("InnerProduct")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..dims import static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import static
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 def _column(x: Value, channels: int) -> tuple[int, ...]:

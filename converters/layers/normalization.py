@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import Dim, Shape, numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import Dim, Shape, numel, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 CUDNN_LEAST_EPS = 1e-5
 

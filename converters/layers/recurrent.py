@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..dims import numel, same, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import numel, same, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
-from .labelled import labelled
+from converters.graph.dims import static
+from converters.graph.graph import Value
+from converters.layers.losses.labelled import labelled
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 @layer("Reduction")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from converters.graph.graph import Value
 from prototxt.errors import ConversionError
 from prototxt.similar import nearest_names
-
-from .graph import Value
 
 __all__ = ["LayerType", "Lowering", "find_layer", "layer", "layer_types"]
 
@@ -50,7 +49,7 @@ def layer(
     """Register a function as the meaning of a layer type (further names are aliases).
 
     The function is called as ``function(ops, layer, *bottoms)``: `ops` is `converters.ops.Ops`, `layer` a
-    `converters.view.LayerView`, the bottoms are `Value`s; it returns the top, or a sequence of tops.
+    `converters.layers.view.LayerView`, the bottoms are `Value`s; it returns the top, or a sequence of tops.
 
     Args:
         types: the names as the prototxt spells them; for a Python layer ``"Python:module.Class"``.
@@ -66,8 +65,6 @@ def layer(
     """
 
     def register(function: Lowering) -> Lowering:
-        if not function.__module__.startswith(f"{__package__}.layers."):
-            layer_types()  # ours come first, so that a user's can be told from them or take their place
         entry = LayerType(types[0], function, _range(bottoms), _range(tops), verified, tuple(types[1:]))
         for name in types:
             if name in _REGISTRY and not replace:
@@ -84,8 +81,6 @@ def layer(
 
 def layer_types() -> dict[str, LayerType]:
     """Every registered name (aliases included) → its `LayerType`."""
-    from . import layers  # noqa: F401  (importing the package registers every layer)
-
     return dict(_REGISTRY)
 
 

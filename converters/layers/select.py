@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import Dim, Shape, numel, same, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
-from .convolution import dilation, spatial
+from converters.graph.dims import Dim, Shape, numel, same, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.layers.vision.convolution import dilation, spatial
+from converters.ops import Ops
 
 
 @layer("ArgMax")

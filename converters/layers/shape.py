@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..dims import Dim, divide, numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import Dim, divide, numel, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 @layer("Split", tops=(1, None))

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 @layer("Parameter", bottoms=0)

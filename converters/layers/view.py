@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converters.graph.dims import Dim, static
+from converters.graph.graph import Value
+from converters.layers.params import Params
 from prototxt.errors import ConversionError
 from prototxt.limits import check_size, get_limits, raise_hint
 
-from .dims import Dim, static
-from .graph import Value
-from .params import Params
-
 if TYPE_CHECKING:
+    from converters.ops import Ops
     from prototxt import Layer
-
-    from .ops import Ops
 
 __all__ = ["Fetch", "LayerView"]
 

@@ -9,18 +9,17 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import prototxt as prototxt_files
+from converters.graph.graph import Graph, Value
+from converters.layers.registry import layer_types
+from converters.lower.blobs import BlobSource, FileBlobs, WeightsLike, blob_source
+from converters.lower.input_size import channels_of, infer_shape
+from converters.lower.lowering import Lowered, lower
+from converters.lower.notes import odd_numbers
 from prototxt import Net
-from prototxt.data_layers import UnknownShape
 from prototxt.errors import ConversionError, PrototxtError
 from prototxt.similar import nearest_names
+from prototxt.training.data_layers import UnknownShape
 from weights import Weights
-
-from .blobs import BlobSource, FileBlobs, WeightsLike, blob_source
-from .graph import Graph, Value
-from .input_size import channels_of, infer_shape
-from .lowering import Lowered, lower
-from .notes import odd_numbers
-from .registry import layer_types
 
 __all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
 

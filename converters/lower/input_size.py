@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from converters.graph.dims import static
+from converters.graph.graph import Node
+from converters.lower.blobs import FileBlobs
+from converters.lower.lowering import Lowered, lower
 from prototxt import Layer, Net
-from prototxt.data_layers import UnknownShape
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
-
-from .blobs import FileBlobs
-from .dims import static
-from .graph import Node
-from .lowering import Lowered, lower
+from prototxt.training.data_layers import UnknownShape
 
 __all__ = ["channels_of", "infer_shape"]
 

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from converters.graph.dims import Shape, Sym, SymbolicError
+from converters.graph.graph import Graph, Symbol, Value
+from converters.graph.guards import check_parameters
+from converters.layers.params import unread
+from converters.layers.registry import find_layer, nearest
+from converters.layers.view import Fetch, LayerView
+from converters.lower.batch import Axes, candidates
+from converters.lower.blobs import BlobSource
+from converters.lower.notes import file_notes, surplus
+from converters.ops import Ops, ShapeMismatch
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
-
-from .batch import Axes, candidates
-from .blobs import BlobSource
-from .dims import Shape, Sym, SymbolicError
-from .graph import Graph, Symbol, Value
-from .guards import check_parameters
-from .notes import file_notes, surplus
-from .ops import Ops, ShapeMismatch
-from .params import unread
-from .registry import find_layer, nearest
-from .view import Fetch, LayerView
 
 __all__ = ["CamcompatWarning", "Lowered", "lower"]
 

@@ -6,10 +6,9 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from converters.lower.blobs import BlobSource, FileBlobs
 from prototxt import Layer, Net, Unknown
 from prototxt.errors import WeightsError
-
-from .blobs import BlobSource, FileBlobs
 
 __all__ = ["file_notes", "odd_numbers", "surplus"]
 

@@ -7,9 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from converters.layers.registry import layer_types
 from prototxt.errors import ConversionError
-
-from .registry import layer_types
 
 __all__ = ["load_plugin"]
 

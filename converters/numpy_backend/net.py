@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from converters.graph.dims import Dim, Sym
+from converters.graph.graph import Graph, Node
+from converters.lower.blobs import WeightsLike
+from converters.lower.build import NetLike, Shapes, build
+from converters.numpy_backend.ops import DTYPES, PRIMITIVES
 from prototxt.errors import ConversionError
-
-from .blobs import WeightsLike
-from .build import NetLike, Shapes, build
-from .dims import Dim, Sym
-from .graph import Graph, Node
-from .numpy_ops import DTYPES, PRIMITIVES
 
 __all__ = ["NumpyNet", "to_numpy"]
 

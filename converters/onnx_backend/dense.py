@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from converters.cam.head import CamHead, find_cam_head
+from converters.graph import fusion
+from converters.graph.dims import fixed
+from converters.graph.graph import Value
+from converters.lower.blobs import WeightsLike, blob_source
+from converters.lower.build import NetLike, build, load_net
+from converters.lower.lowering import lower
+from converters.onnx_backend.file import CAM_NAMES
+from converters.onnx_backend.stream import OnnxModel
+from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter
 from prototxt.errors import ConversionError
-
-from . import fusion
-from .blobs import WeightsLike, blob_source
-from .build import NetLike, build, load_net
-from .cam_head import CamHead, find_cam_head
-from .dims import fixed
-from .graph import Value
-from .lowering import lower
-from .onnx_file import CAM_NAMES
-from .onnx_stream import OnnxModel
-from .onnx_writer import IR_VERSION, OPSET, OnnxWriter
 
 __all__ = ["to_dense_onnx"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dims import fixed
-from .graph import Node
+from converters.graph.dims import fixed
+from converters.graph.graph import Node
 
 if TYPE_CHECKING:
-    from .onnx_writer import OnnxWriter
+    from converters.onnx_backend.writer import OnnxWriter
 
 __all__ = ["lrn"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper
 
-from .dims import static
-from .graph import Node
+from converters.graph.dims import static
+from converters.graph.graph import Node
 
 if TYPE_CHECKING:
-    from .onnx_writer import OnnxWriter
+    from converters.onnx_backend.writer import OnnxWriter
 
 __all__ = ["nms"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import onnx_winograd
-from .dims import Sym, fixed
-from .graph import Node
-from .onnx_lrn import lrn
-from .onnx_nms import nms
+from converters.graph.dims import Sym, fixed
+from converters.graph.graph import Node
+from converters.onnx_backend import winograd as onnx_winograd
+from converters.onnx_backend.lrn import lrn
+from converters.onnx_backend.nms import nms
 
 if TYPE_CHECKING:
-    from .onnx_writer import OnnxWriter
+    from converters.onnx_backend.writer import OnnxWriter
 
 __all__ = ["TRANSLATIONS"]
 

@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from prototxt.errors import ConversionError
 from weights.atomic import publish, staging
-from weights.mapped import MappedFile
+from weights.files.mapped import MappedFile
 
 __all__ = ["TYPES", "OnnxModel"]
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dims import Sym, fixed
-from .graph import Node
+from converters.graph.dims import Sym, fixed
+from converters.graph.graph import Node
 
 if TYPE_CHECKING:
-    from .onnx_writer import OnnxWriter
+    from converters.onnx_backend.writer import OnnxWriter
 
 __all__ = ["conv", "pays"]
 

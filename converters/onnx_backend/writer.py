@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from .dims import Dim, Shape, Sym, fixed
-from .graph import Graph, Node, Value
-from .onnx_ops import TRANSLATIONS
-from .onnx_stream import TYPES
+from converters.graph.dims import Dim, Shape, Sym, fixed
+from converters.graph.graph import Graph, Node, Value
+from converters.onnx_backend.ops import TRANSLATIONS
+from converters.onnx_backend.stream import TYPES
 
 __all__ = ["IR_VERSION", "OPSET", "OnnxWriter"]
 

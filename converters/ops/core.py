@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from converters.graph.dims import Dim, Shape, Sym, SymbolicError
+from converters.graph.graph import Graph, Node, Symbol, Value
+from converters.graph.guards import shape_problem
 from prototxt.limits import get_limits, raise_hint
-
-from ..dims import Dim, Shape, Sym, SymbolicError
-from ..graph import Graph, Node, Symbol, Value
-from ..guards import shape_problem
 
 __all__ = ["Recorder", "ShapeMismatch", "broadcast"]
 

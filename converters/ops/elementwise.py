@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dims import Dim, same
-from ..graph import Value
-from .core import Recorder, ShapeMismatch, broadcast
+from converters.graph.dims import Dim, same
+from converters.graph.graph import Value
+from converters.ops.core import Recorder, ShapeMismatch, broadcast
 
 __all__ = ["Elementwise"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..graph import Value
-from .core import Recorder
+from converters.graph.graph import Value
+from converters.ops.core import Recorder
 
 __all__ = ["Selection"]
 

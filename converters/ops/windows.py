@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dims import static
-from ..graph import Value
-from .core import Recorder, ShapeMismatch
+from converters.graph.dims import static
+from converters.graph.graph import Value
+from converters.ops.core import Recorder, ShapeMismatch
 
 __all__ = ["Windows", "window_count"]
 

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 from torch import fx, nn
 
+from converters.graph.graph import Graph, Value
 from prototxt import Layer, Net
-
-from .graph import Graph, Value
 
 __all__ = ["Dropouts"]
 

@@ -55,7 +55,7 @@ class TorchNet(fx.GraphModule):
         """As `nn.Module.load_state_dict`; the state of the net's Python source (`to_python`) is taken, too."""
         own = self.state_dict()
         if not own.keys() >= state_dict.keys():
-            from .source.plan import Plan
+            from converters.torch_backend.source.plan import Plan
 
             plan = Plan(self)
             keys = {plan.key(key): key for key in own}

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import torch_functions, torch_pooling
-from .dims import fixed, numel, static
-from .graph import Node
-from .torch_pooling import flat_pads
+from converters.graph.dims import fixed, numel, static
+from converters.graph.graph import Node
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend import pooling as torch_pooling
+from converters.torch_backend.pooling import flat_pads
 
 if TYPE_CHECKING:
-    from .torch_writer import TorchWriter
+    from converters.torch_backend.writer import TorchWriter
 
 __all__ = ["TRANSLATIONS"]
 

@@ -8,10 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from converters.graph.graph import Value
+from converters.lower.lowering import Lowered
 from prototxt.errors import ConversionError
-
-from .graph import Value
-from .lowering import Lowered
 
 __all__ = ["Computed", "Origins", "Placed", "origins"]
 

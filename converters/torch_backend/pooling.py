@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn import functional as F
 
-from . import torch_functions
-from .dims import fixed
-from .graph import Node
+from converters.graph.dims import fixed
+from converters.graph.graph import Node
+from converters.torch_backend import functions as torch_functions
 
 if TYPE_CHECKING:
-    from .torch_writer import TorchWriter
+    from converters.torch_backend.writer import TorchWriter
 
 __all__ = ["avg_pool", "flat_pads", "max_pool", "max_pool_with_mask"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
-from .dims import static
-from .graph import Node
-from .torch_functions import Scale
+from converters.graph.dims import static
+from converters.graph.graph import Node
+from converters.torch_backend.functions import Scale
 
 if TYPE_CHECKING:
-    from .torch_writer import TorchWriter
+    from converters.torch_backend.writer import TorchWriter
 
 __all__ = ["offset_of", "scale", "scaled_channels"]
 

@@ -10,12 +10,11 @@ import numpy as np
 from torch import Tensor, nn
 
 import weights
+from converters.torch_backend.net import ABOUT
+from converters.torch_backend.origins import Computed, Origins, Placed
 from prototxt.errors import ConversionError
 from prototxt.schema import message_class
-from weights.rewrite import rewrite
-
-from .origins import Computed, Origins, Placed
-from .torch_net import ABOUT
+from weights.files.rewrite import rewrite
 
 __all__ = ["caffe_blobs", "to_caffemodel"]
 

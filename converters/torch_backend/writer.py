@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from converters.graph.dims import Dim, Sym
+from converters.graph.graph import Graph, Node, Value
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend.dropout import Dropouts
+from converters.torch_backend.net import TorchNet
+from converters.torch_backend.ops import TRANSLATIONS
+from converters.torch_backend.scale import offset_of, scale, scaled_channels
 from prototxt import Layer, Net
-
-from . import torch_functions
-from .dims import Dim, Sym
-from .graph import Graph, Node, Value
-from .torch_dropout import Dropouts
-from .torch_net import TorchNet
-from .torch_ops import TRANSLATIONS
-from .torch_scale import offset_of, scale, scaled_channels
 
 __all__ = ["TorchWriter", "class_name", "identifier"]
 

@@ -13,8 +13,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from prototxt.entry import place
 from prototxt.errors import PrototxtError
-from prototxt.fields import is_repeated
-from prototxt.text import Unknown
+from prototxt.text_format.fields import is_repeated
+from prototxt.text_format.parser import Unknown
 
 __all__ = ["unknown_fields"]
 

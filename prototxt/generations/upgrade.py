@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prototxt.errors import PrototxtError
+from prototxt.generations.v0 import fold_padding, upgrade_v0_layer
+from prototxt.generations.v1_types import FORK_TYPES, V1_TYPES
 from prototxt.schema import message_class
-from prototxt.v0 import fold_padding, upgrade_v0_layer
-from prototxt.v1_types import FORK_TYPES, V1_TYPES
 
 __all__ = ["V1_TYPES", "Upgraded", "upgrade"]
 

@@ -15,12 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from prototxt.errors import PrototxtError
-from prototxt.fields import MESSAGE, Field, Table, table_of
-from prototxt.files import check_text
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
-from prototxt.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
-from prototxt.values import read_value
+from prototxt.text_format.fields import MESSAGE, Field, Table, table_of
+from prototxt.text_format.files import check_text
+from prototxt.text_format.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
+from prototxt.text_format.values import read_value
 
 __all__ = ["Parsed", "Unknown", "parse"]
 

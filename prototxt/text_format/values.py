@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from prototxt.errors import PrototxtError
-from prototxt.fields import BOOL, ENUM, FLOAT, INT, TEXT, Field
-from prototxt.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value, short
+from prototxt.text_format.fields import BOOL, ENUM, FLOAT, INT, TEXT, Field
+from prototxt.text_format.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value, short
 
 __all__ = ["read_value"]
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from prototxt.entry import Entry
-from prototxt.files import read_text
 from prototxt.net import build, parse_net, parsed_message
 from prototxt.structure import Net
-from prototxt.text import Parsed
-from prototxt.train_val import Options, rewrite
+from prototxt.text_format.files import read_text
+from prototxt.text_format.parser import Parsed
+from prototxt.training.train_val import Options, rewrite
 
 __all__ = ["deploy"]
 
@@ -82,7 +82,7 @@ def _unknown(layer: Any) -> int | None:
 
 
 def _parsed_again(net: Net) -> Parsed:
-    """A net as :func:`prototxt.text.parse` would have returned it, lines included."""
+    """A net as :func:`prototxt.text_format.parser.parse` would have returned it, lines included."""
     lines = tuple(layer.line for layer in net.layers if layer.line is not None)
     index = {id(unknown): i for i, layer in enumerate(net.layers) for unknown in layer.unknown}
     unknown = tuple(replace(each, layer=index.get(id(each))) for each in net.unknown)

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from camcompat.benchmark import as_markdown
 from camcompat.benchmark.contestants import onnxruntime_forward
 from camcompat.benchmark.nets import subjects, vgg16
+from camcompat.benchmark.page import tables
 from camcompat.benchmark.processes import run_by_turns
 from camcompat.benchmark.race import Contestant, race
-from camcompat.benchmark.report import tables
 from camcompat.cli import main
 from prototxt import CamcompatError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.catalogue import description
-from camcompat.preprocess import Preprocess
+from camcompat.conversion.catalogue import description
+from camcompat.pictures.preprocess import Preprocess
 from weights.catalog import catalog, find
 
 

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import converters
-from camcompat.catalogue import description
 from camcompat.cli import main
+from camcompat.conversion.catalogue import description
 from docs.pictures import FOLDER, draw
 from weights.catalog import find
 

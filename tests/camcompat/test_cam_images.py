@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.images import is_picture, read_image, source_name
+from camcompat.pictures.images import is_picture, read_image, source_name
 from prototxt.errors import CamcompatError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from camcompat.labels import class_index, read_labels
+from camcompat.cam.labels import class_index, read_labels
 from prototxt.errors import CamcompatError
 
 LABELS = ("crane", "soup bowl", "Cup", "crane", "alp, mountain")

@@ -12,12 +12,12 @@ from PIL import Image
 
 import converters
 import weights
-from camcompat.cam import cam_maps
-from camcompat.crops import layout_of
-from camcompat.model import load
-from camcompat.pipelines.matlab import Matlab, blend, demo_image, merge_ten_crop, prepare_image, result_picture
-from camcompat.preprocess import Preprocess
-from camcompat.render import colour_index
+from camcompat.cam.model import load
+from camcompat.cam.pipelines.matlab import Matlab, blend, demo_image, merge_ten_crop, prepare_image, result_picture
+from camcompat.cam.result import cam_maps
+from camcompat.pictures.crops import layout_of
+from camcompat.pictures.preprocess import Preprocess
+from camcompat.pictures.render import colour_index
 from prototxt.errors import CamcompatError
 
 TOP5 = [(968, 0.233702), (967, 0.149828), (969, 0.0989611), (550, 0.0879282), (809, 0.0791297)]  # CAM.md, 0-based

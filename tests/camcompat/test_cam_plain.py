@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import converters
-from camcompat.catalogue import description
-from camcompat.model import Model, load
-from camcompat.pipelines.plain import Plain, average, place, stretched
-from camcompat.preprocess import Preprocess
+from camcompat.cam.model import Model, load
+from camcompat.cam.pipelines.plain import Plain, average, place, stretched
+from camcompat.conversion.catalogue import description
+from camcompat.pictures.preprocess import Preprocess
 from weights.catalog import find
 
 BOX = (20.0, 10.0, 180.0, 110.0)

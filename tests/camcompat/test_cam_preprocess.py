@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.images import read_image
-from camcompat.preprocess import Preprocess, encode_mean
+from camcompat.pictures.images import read_image
+from camcompat.pictures.preprocess import Preprocess, encode_mean
 from prototxt.errors import CamcompatError
 
 SHAPES = {"resize": [112, 112], "crop": [96, 96], "mean": [104.0, 117.0, 123.0], "scale": 1.0, "channels": "BGR"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.render import colour_index, colourise, draw_boxes, ember, jet, overlay, save_image, sheet
+from camcompat.pictures.render import colour_index, colourise, draw_boxes, ember, jet, overlay, save_image, sheet
 from prototxt.errors import CamcompatError
 
 

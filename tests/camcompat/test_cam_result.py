@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from camcompat.boxes import find_boxes
-from camcompat.cam import BoxRule, Result
-from camcompat.pipelines import make_pipeline
-from camcompat.preprocess import Preprocess
-from camcompat.tables import CSV_HEADER, csv_lines
+from camcompat.cam.pipelines import make_pipeline
+from camcompat.cam.result import BoxRule, Result
+from camcompat.commands.tables import CSV_HEADER, csv_lines
+from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 
 

@@ -18,8 +18,8 @@ import converters
 import prototxt
 import weights
 from camcompat.commands.options import CAM_MODELS
-from camcompat.conversion import convert_model
-from camcompat.proof import Proof
+from camcompat.conversion.converter import convert_model
+from camcompat.conversion.proof import Proof
 from converters import CamcompatWarning
 from weights.catalog import find
 

@@ -15,7 +15,7 @@ from PIL import Image
 import camcompat
 from camcompat.boxes import Box
 from camcompat.commands.evaluate import command
-from camcompat.conversion import convert_model
+from camcompat.conversion.converter import convert_model
 from camcompat.evaluation import evaluate, ilsvrc_classes, read_predictions
 from camcompat.evaluation.found import Found, rows
 from converters import to_onnx

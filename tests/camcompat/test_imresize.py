@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.imresize import resize, weights
+from camcompat.pictures.imresize import resize, weights
 from prototxt.errors import CamcompatError
 
 # Keys' kernel, a = -0.5, at 0.25, 0.75, 1.25 and 1.75.
@@ -104,7 +104,7 @@ def test_channels_and_views() -> None:
 def test_large_images_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 60), np.uint8)
     expected = resize(image, (20, 90))
-    monkeypatch.setattr("camcompat.imresize._BLOCK", 500)
+    monkeypatch.setattr("camcompat.pictures.imresize._BLOCK", 500)
     assert np.array_equal(resize(image, (20, 90)), expected)
 
 

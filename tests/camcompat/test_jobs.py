@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import camcompat
-from camcompat.catalogue import description
+from camcompat.conversion.catalogue import description
+from camcompat.jobs.mapping import map_pictures
 from camcompat.jobs.pictures import find_pictures
-from camcompat.jobs.run import map_pictures
 from camcompat.jobs.worker import Worker
 from converters import to_onnx
 from prototxt.errors import CamcompatError

@@ -14,10 +14,10 @@ from onnx import helper, numpy_helper
 import converters
 import prototxt
 import weights
-from camcompat.proof import Proof
-from converters.cam_head import find_cam_head
-from converters.onnx_file import onnx_model
-from converters.torch_module import torch_module
+from camcompat.conversion.proof import Proof
+from converters.cam.head import find_cam_head
+from converters.onnx_backend.file import onnx_model
+from converters.torch_backend.module import torch_module
 from prototxt import ConversionError
 from weights.catalog import find
 

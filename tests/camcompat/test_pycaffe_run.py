@@ -16,8 +16,8 @@ from PIL import Image
 
 import camcompat
 import camcompat.pycaffe as caffe
-from camcompat.catalogue import description
 from camcompat.cli import main
+from camcompat.conversion.catalogue import description
 from converters import to_onnx
 from weights.catalog import find
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import camcompat
 from camcompat.cli import main
-from camcompat.reduction import agreement
+from camcompat.conversion.reduction import agreement
 from prototxt import CamcompatError
 from weights.catalog import find
 

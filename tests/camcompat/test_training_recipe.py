@@ -13,9 +13,9 @@ import camcompat
 import converters
 import prototxt
 from camcompat.cli import main
-from camcompat.conversion import convert
-from camcompat.training_recipe import recipe_of
-from weights.writer import write
+from camcompat.conversion.converter import convert
+from camcompat.conversion.training_recipe import recipe_of
+from weights.files.writer import write
 
 BODY = """
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }

@@ -17,10 +17,10 @@ from click.testing import CliRunner
 import converters
 import prototxt
 import weights
-from camcompat.catalogue import description
 from camcompat.cli import main
-from camcompat.conversion import convert
-from camcompat.onnx_inspection import inspect_onnx
+from camcompat.conversion.catalogue import description
+from camcompat.conversion.converter import convert
+from camcompat.conversion.onnx_inspection import inspect_onnx
 from converters.provenance import digest_ahead, provenance
 from weights.catalog import find
 

@@ -11,9 +11,9 @@ from scipy.io import loadmat
 import converters
 import prototxt
 from camcompat.verification import verify
-from camcompat.verification.peers import NotAtHand
-from camcompat.verification.release import compare_release
-from camcompat.verification.stored import find_evidence, read_evidence
+from camcompat.verification.oracles.peers import NotAtHand
+from camcompat.verification.oracles.release import compare_release
+from camcompat.verification.oracles.stored import find_evidence, read_evidence
 from camcompat.verification.subject import Subject
 from camcompat.verification.targets import everything, targets_of
 

@@ -19,8 +19,8 @@ import converters
 import prototxt
 from camcompat.cli import main
 from camcompat.verification import Report, verify, write_report
-from camcompat.verification import peers as peer_programs
-from converters.registry import find_layer, layer
+from camcompat.verification.oracles import peers as peer_programs
+from converters.layers.registry import find_layer, layer
 from weights.catalog import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -131,8 +131,8 @@ layer { name: "last" type: "ReLU" bottom: "two" top: "last" }
 @pytest.fixture
 def wrong_pooling(monkeypatch: pytest.MonkeyPatch):
     """A pooling rule that leaves the padding out of the average, as several converters have it."""
-    right, registry = find_layer("Pooling"), converters.registry._REGISTRY
-    monkeypatch.setattr(converters.registry, "_REGISTRY", dict(registry))
+    right, registry = find_layer("Pooling"), converters.layers.registry._REGISTRY
+    monkeypatch.setattr(converters.layers.registry, "_REGISTRY", dict(registry))
 
     @layer("Pooling", tops=(1, 2), replace=True)
     def pooling(ops, view, x):

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 import converters
 import prototxt
-from camcompat.conversion import convert
+from camcompat.conversion.converter import convert
 from camcompat.verification import Report, verify
 from weights.catalog import find
 

@@ -12,7 +12,7 @@ from onnxruntime import InferenceSession, SessionOptions
 import converters
 import prototxt
 import weights
-from converters.cam_head import find_cam_head, why_no_head
+from converters.cam.head import find_cam_head, why_no_head
 from prototxt.errors import CamcompatError
 
 DATA = 'input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 5 }'

@@ -17,7 +17,7 @@ from conformance_cases import CASES, load_case, tolerance
 import camcompat
 import converters
 from camcompat.cli import main
-from camcompat.conversion import convert
+from camcompat.conversion.converter import convert
 from weights.catalog import find
 
 if not torch.cuda.is_available():

@@ -14,7 +14,7 @@ import pytest
 import converters
 import prototxt
 import weights
-from converters.dense import to_dense_onnx
+from converters.onnx_backend.dense import to_dense_onnx
 from prototxt import CamcompatError
 from weights.catalog import find
 

@@ -11,8 +11,8 @@ from parity import BACKENDS, WHOLE, error, run
 
 import converters
 import weights
-from camcompat.conversion import convert
-from camcompat.inspection import inspect
+from camcompat.conversion.converter import convert
+from camcompat.conversion.inspection import inspect
 from converters import CamcompatWarning
 from prototxt import CamcompatError, ConversionError, PrototxtError, WeightsError, deploy, load, loads
 

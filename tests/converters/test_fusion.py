@@ -13,7 +13,7 @@ import pytest
 
 import converters
 import prototxt
-from converters.fusion import fold
+from converters.graph.fusion import fold
 from weights.catalog import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"

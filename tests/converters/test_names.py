@@ -12,10 +12,10 @@ import torch
 
 import converters
 import prototxt
-from converters.build import build
-from converters.python_source import python_source
-from converters.torch_module import torch_module
-from converters.torch_writer import class_name, identifier
+from converters.lower.build import build
+from converters.torch_backend.module import torch_module
+from converters.torch_backend.source.file import python_source
+from converters.torch_backend.writer import class_name, identifier
 
 NASTY = [
     "data.1", "a/b", "1", "class", "None", "été", "conv²", "½", "ﬁx", "forward", "training", "graph", "code", "meta",

@@ -14,7 +14,7 @@ import pytest
 
 import converters
 import prototxt
-from converters.cam_head import find_cam_head
+from converters.cam.head import find_cam_head
 from prototxt import CamcompatError
 from weights.catalog import find
 

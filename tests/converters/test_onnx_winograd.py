@@ -18,7 +18,7 @@ from onnx import numpy_helper
 import converters
 import prototxt
 from camcompat.verification import verify
-from converters import onnx_winograd
+from converters.onnx_backend import winograd as onnx_winograd
 from weights.catalog import find
 
 MODEL = find("shapes-cam")

@@ -13,10 +13,10 @@ from parity import BACKENDS, run
 from small_nets import net
 
 import converters
-from converters.graph import Value
+from converters.graph.graph import Value
+from converters.layers.view import LayerView
+from converters.lower.plugin import load_plugin
 from converters.ops import Ops
-from converters.plugin import load_plugin
-from converters.view import LayerView
 from prototxt import CamcompatError
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -22,7 +22,7 @@ from PIL import Image
 import converters
 import prototxt
 from camcompat.cli import main
-from camcompat.conversion import convert
+from camcompat.conversion.converter import convert
 from camcompat.verification import verify
 from weights.catalog import find
 

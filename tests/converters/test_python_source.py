@@ -18,8 +18,8 @@ import torch
 
 import converters
 import prototxt
-from converters.python_source import python_source
-from converters.source.plan import Plan
+from converters.torch_backend.source.file import python_source
+from converters.torch_backend.source.plan import Plan
 from weights.catalog import find
 
 SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))

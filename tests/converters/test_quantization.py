@@ -13,8 +13,8 @@ import pytest
 
 import converters
 import prototxt
-from camcompat.int8 import quantise
-from converters.quantization import annotate, store_as_fp16
+from camcompat.conversion.int8 import quantise
+from converters.onnx_backend.quantization import annotate, store_as_fp16
 from prototxt import CamcompatError
 from weights.catalog import find
 

@@ -13,7 +13,7 @@ from torch import nn
 
 import converters
 import prototxt
-from camcompat.preprocess import Preprocess
+from camcompat.pictures.preprocess import Preprocess
 from weights.catalog import find
 
 MODEL = find("shapes-cam")

@@ -11,7 +11,7 @@ from parity import BACKENDS, WHOLE, error, run
 import converters
 import weights
 from prototxt import WeightsError, load, loads
-from weights.wire import delimited, tag, varint
+from weights.files.wire import delimited, tag, varint
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded" / "shapes-cam"
 SHAPES = EMBEDDED / "shapes-cam.caffemodel"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prototxt import Net, PrototxtError, deploy, from_message, load, loads, parse
-from prototxt.data_layers import UnknownShape
+from prototxt.training.data_layers import UnknownShape
 
 CROP = "transform_param { crop_size: 8 mean_value: [104, 117, 123] } data_param { batch_size: 5 }"
 

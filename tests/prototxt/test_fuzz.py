@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from prototxt import PrototxtError, loads, parse, tokens
+from prototxt import PrototxtError, loads, parse
+from prototxt.text_format import tokens
 
 V0 = """name: "old"
 input: "x" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import PrototxtError, parse
-from prototxt.files import read_text
 from prototxt.schema import message_class
+from prototxt.text_format.files import read_text
 
 
 def nets(shared: Path) -> list[Path]:

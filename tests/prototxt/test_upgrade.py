@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import PrototxtError, from_message, load, loads
+from prototxt.generations.upgrade import V1_TYPES, upgrade
+from prototxt.generations.v0 import V0_TYPES
 from prototxt.schema import message_class
-from prototxt.upgrade import V1_TYPES, upgrade
-from prototxt.v0 import V0_TYPES
 
 
 def message(text: str) -> Any:

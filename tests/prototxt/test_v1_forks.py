@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import loads
+from prototxt.generations.upgrade import V1_TYPES, upgrade
+from prototxt.generations.v1_types import FORK_TYPES
 from prototxt.schema import message_class
-from prototxt.upgrade import V1_TYPES, upgrade
-from prototxt.v1_types import FORK_TYPES
 
 
 def message(text: str) -> Any:

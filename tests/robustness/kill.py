@@ -33,7 +33,7 @@ SIZE = 3_000_000
 
 def convert_for_ever(folder: str, ready: multiprocessing.synchronize.Event, times: int = 10**9) -> None:
     """Convert the embedded net under one name, now whole, now its first layer only."""
-    from camcompat.conversion import convert_model
+    from camcompat.conversion.converter import convert_model
     from weights.catalog import find
 
     ready.set()
@@ -47,7 +47,7 @@ def download_for_ever(
     """Fetch a file again and again."""
     from download_helpers import FAST, model_of, weights_at
 
-    from weights.download import download
+    from weights.downloads.fetch import download
 
     os.environ["NO_PROXY"] = "*"
     ready.set()
@@ -60,7 +60,9 @@ def forks() -> ForkServerContext:
     """Processes that are forked from one that has imported everything: the imports are paid for once."""
     context = multiprocessing.get_context("forkserver")
     libraries = ["torch", "safetensors.torch", "onnx", "onnxruntime", "requests", "numpy"]
-    context.set_forkserver_preload([*libraries, "camcompat.conversion", "converters.python_source", "download_helpers"])
+    context.set_forkserver_preload(
+        [*libraries, "camcompat.conversion.converter", "converters.torch_backend.source.file", "download_helpers"]
+    )
     return context
 
 

@@ -13,10 +13,10 @@ from small_nets import net as small_net
 
 import prototxt
 import weights
-from camcompat.images import read_image
+from camcompat.pictures.images import read_image
 from fuzz.attacks_onnx import good
 from prototxt.errors import CamcompatError, ConversionError, PrototxtError, WeightsError
-from weights.wire import delimited, tag, varint
+from weights.files.wire import delimited, tag, varint
 
 
 def read_all(path: Path) -> None:
@@ -120,7 +120,7 @@ def test_hdf5_of_few_bytes_and_many_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("location", ["/etc/passwd", "../net.data", "a/b", "..\\x", "", ".."])
 def test_onnx_data_elsewhere_is_refused_whatever_onnxruntime_does(location: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    from camcompat.onnx_check import check_onnx
+    from camcompat.cam.onnx_check import check_onnx
 
     model = onnx.load_from_string(good())
     tensor = model.graph.initializer[0]
@@ -163,7 +163,7 @@ def test_onnx_metadata_that_are_no_utf8(tmp_path: Path) -> None:
 
 
 def test_pictures_that_pillow_would_run(tmp_path: Path) -> None:
-    from camcompat.images import read_image
+    from camcompat.pictures.images import read_image
 
     path = tmp_path / "picture.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\nshowpage\n")
@@ -184,7 +184,7 @@ def test_nan_weights_are_reported(tmp_path: Path) -> None:
 
 def test_large_finite_weights_are_no_nan() -> None:
     """Their sum overflows, which is no finding."""
-    from converters.notes import _not_finite
+    from converters.lower.notes import _not_finite
 
     assert _not_finite(np.full(4, 3e38, np.float32)) == 0
     assert _not_finite(np.full(4, 6e4, np.float16)) == 0

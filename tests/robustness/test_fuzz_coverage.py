@@ -37,7 +37,11 @@ def test_every_reader_is_instrumented() -> None:
         "wire",
         "blob",
     } <= modules
-    assert {"camcompat.images.read_image", "weights.caffemodel.Weights.net", "weights.caffemodel.read"} <= recorder.seen
+    assert {
+        "camcompat.pictures.images.read_image",
+        "weights.files.caffemodel.Weights.net",
+        "weights.files.caffemodel.read",
+    } <= recorder.seen
 
 
 def test_fuzzing_blindly_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

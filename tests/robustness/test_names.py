@@ -129,7 +129,7 @@ def test_onnx_keeps_the_names_and_runs(tmp_path: Path) -> None:
 def test_file_of_tensors_elsewhere_is_refused_and_nothing_is_linked(tmp_path: Path, location: str) -> None:
     import onnx
 
-    from converters.onnx_probe import stored_tensors, with_outputs
+    from converters.onnx_backend.probe import stored_tensors, with_outputs
 
     tensor = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
@@ -212,8 +212,8 @@ def test_commands_name_hostile_layers_in_one_line(files: Path) -> None:
 
 
 def test_what_a_server_says_does_not_reach_the_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
-    from camcompat.tables import print_outcomes
-    from weights.download import Outcome
+    from camcompat.commands.tables import print_outcomes
+    from weights.downloads.fetch import Outcome
 
     hostile = "HTTP 404 \x1b]0;title\x07\u202e"
     print_outcomes([Outcome(hostile, False, hostile, hostile, (hostile,))])
@@ -237,8 +237,8 @@ class Seen(HTMLParser):
 
 def test_html_report_escapes_everything() -> None:
     from camcompat.verification.compare import BlobError
-    from camcompat.verification.page import page
-    from camcompat.verification.report import Finding, MapAgreement, OracleResult, Report
+    from camcompat.verification.report.findings import Finding, MapAgreement, OracleResult, Report
+    from camcompat.verification.report.page import page
 
     blobs = [BlobError(HOSTILE, HOSTILE, HOSTILE, 0, (1, 2), 0.5, 0.5, 1.0, 1e-3, None, HOSTILE)]
     finding = Finding(HOSTILE, HOSTILE, HOSTILE, 0.5, {HOSTILE: HOSTILE}, HOSTILE)

@@ -30,7 +30,7 @@ ARCHIVES = {"zipfile", "tarfile", "shutil.unpack_archive"}
 CALLS = {"eval", "exec", "compile", "__import__"}
 RUNS = {"os.system", "os.popen", "runpy.run_path", "runpy.run_module"}
 ALLOWED: dict[str, set[str]] = {
-    "converters/plugin.py": {"exec_module"},  # by intent: the user names the file
+    "converters/lower/plugin.py": {"exec_module"},  # by intent: the user names the file
     "camcompat/pycaffe/provide.py": {"runpy.run_path"},  # likewise: the user's own script
 }
 
@@ -104,9 +104,9 @@ WRITES = {"write_text", "write_bytes", "savez", "savez_compressed", "tofile"}
 TEMPORARY = {
     "prototxt/schema/build.py": "run by developers only",
     "weights/atomic.py": "the doctest of what all others use",
-    "converters/onnx_probe.py": "a copy for one session, in a temporary folder",
-    "camcompat/verification/peers.py": "what a peer in another process is fed, in a temporary folder",
-    "camcompat/verification/peer_worker.py": "its answer, in a temporary folder",
+    "converters/onnx_backend/probe.py": "a copy for one session, in a temporary folder",
+    "camcompat/verification/oracles/peers.py": "what a peer in another process is fed, in a temporary folder",
+    "camcompat/verification/oracles/peer_worker.py": "its answer, in a temporary folder",
     "camcompat/jobs/worker.py": "into memory; the journal renames",
     "camcompat/benchmark/nets.py": "nets made for one run, in a temporary folder",
 }

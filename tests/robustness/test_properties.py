@@ -91,7 +91,7 @@ def test_written_hdf5_is_read_as_it_was(layers: dict[str, list[np.ndarray]]) -> 
 def test_a_mean_is_the_same_in_each_format(mean: np.ndarray) -> None:
     from scipy.io import savemat
 
-    from weights.wire import delimited, tag, varint
+    from weights.files.wire import delimited, tag, varint
 
     dims = b"".join(tag(i, 0) + varint(dim) for i, dim in enumerate((1, *mean.shape), 1))
     with TemporaryDirectory() as folder:

@@ -114,7 +114,7 @@ def test_embedded_net_has_no_blobs(caffe: SimpleNamespace, tmp_path: Path, versi
 
 def test_v1_type_names_match_the_schema() -> None:
     schema = pytest.importorskip("prototxt.schema")
-    from weights.caffemodel import V1_TYPES
+    from weights.files.caffemodel import V1_TYPES
 
     numbers = schema.message_class("V1LayerParameter").DESCRIPTOR.enum_types_by_name["LayerType"].values_by_name
     special = {"": "NONE", "SoftmaxWithLoss": "SOFTMAX_LOSS"}

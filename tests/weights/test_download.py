@@ -18,7 +18,7 @@ from file_server import Answer, FileServer, plain, redirect, slow, status, unann
 
 from prototxt.errors import DownloadError, WeightsError
 from weights.catalog import RemoteFile
-from weights.download import download, download_all
+from weights.downloads.fetch import download, download_all
 
 PROTOTXT = b'name: "net"\ninput: "data"\n'
 

@@ -27,8 +27,8 @@ from file_server import (
 )
 
 from prototxt.errors import DownloadError
-from weights.download import download
-from weights.policy import Policy
+from weights.downloads.fetch import download
+from weights.downloads.policy import Policy
 
 
 @pytest.fixture

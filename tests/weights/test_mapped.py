@@ -12,8 +12,8 @@ import pytest
 
 import converters
 import prototxt
-from weights.mapped import MappedFile
-from weights.writer import write
+from weights.files.mapped import MappedFile
+from weights.files.writer import write
 
 BYTES = bytes(range(256)) * 4096  # 1 MiB
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from weights import WeightsError, read_mean
-from weights.mat import MatError, read_mat
+from weights.files.mat import MatError, read_mat
 
 MOST = 1 << 20
 NAMES = ("mean_data", "image_mean")

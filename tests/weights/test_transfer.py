@@ -13,7 +13,7 @@ import pytest
 from download_helpers import DATA, FAST, OTHER, SHA256, fetch, folder, model_of, recorded, refused, serving, weights_at
 from file_server import Answer, FileServer, Request, breaks_after, plain, ranges, slow, unannounced
 
-from weights.download import download
+from weights.downloads.fetch import download
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_interrupted_download_leaves_only_the_part(
         if count > 100_000:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("weights.transfer._One._refuse_excess", interrupt)
+    monkeypatch.setattr("weights.downloads.transfer._One._refuse_excess", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path, weights_at(server.serve("/a", ranges(DATA)), min_size=1))
     assert folder(tmp_path) == {"net.caffemodel.part"}

@@ -9,7 +9,7 @@ import pytest
 
 from prototxt import limited
 from weights import WeightsError, read, read_mean, write, write_hdf5
-from weights.wire import delimited, tag
+from weights.files.wire import delimited, tag
 
 
 def refused(path: Path, **limits: int) -> str:

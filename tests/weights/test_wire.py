@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weights.wire import WireError, fields, read_varint, run, strip, varint
+from weights.files.wire import WireError, fields, read_varint, run, strip, varint
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Pace:
     >>> pace = Pace(least=1e6, window=0.0)
     >>> pace.passed(1)
     Traceback (most recent call last):
-    weights.body.TransientError: it sends less than 1,000,000 bytes per second
+    weights.downloads.body.TransientError: it sends less than 1,000,000 bytes per second
     """
 
     def __init__(self, least: float, window: float) -> None:

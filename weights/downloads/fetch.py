@@ -18,12 +18,12 @@ from prototxt.errors import CamcompatError, DownloadError
 from weights.atomic import staging, sync
 from weights.catalog import Model, RemoteFile, find
 from weights.catalog import home as default_home
-from weights.lockfile import Entry, LockError, Lockfile
+from weights.downloads.lockfile import Entry, LockError, Lockfile
+from weights.downloads.policy import Policy
+from weights.downloads.progress import bar, say
+from weights.downloads.transfer import Received, SilentHostError, Transfer
+from weights.downloads.verify_file import TruncatedError, verify
 from weights.locks import exclusive
-from weights.policy import Policy
-from weights.progress import bar, say
-from weights.transfer import Received, SilentHostError, Transfer
-from weights.verify_file import TruncatedError, verify
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prototxt.errors import DownloadError, WeightsError
 from weights.catalog import RemoteFile
-from weights.foreign import HEAD, refuse_foreign
+from weights.files.foreign import HEAD, refuse_foreign
 
 __all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from prototxt.limits import get_limits
-from weights.wire import FIXED32, FIXED64, LEN, VARINT, Field, WireError, fields, read_field, read_varint, run
+from weights.files.wire import FIXED32, FIXED64, LEN, VARINT, Field, WireError, fields, read_field, read_varint, run
 
 __all__ = ["read_blob"]
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
-from weights.blob import read_blob
-from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
-from weights.mapped import MappedFile
-from weights.wire import LEN, VARINT, Strip, WireError, fields, strip
+from weights.files.blob import read_blob
+from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
+from weights.files.mapped import MappedFile
+from weights.files.wire import LEN, VARINT, Strip, WireError, fields, strip
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -275,7 +275,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
     Source: ``ReadNetParamsFromBinaryFileOrDie``, ``Net::CopyTrainedLayersFromHDF5``.
 
     >>> from tempfile import mkdtemp
-    >>> from weights.writer import write
+    >>> from weights.files.writer import write
     >>> path = Path(mkdtemp()) / "net.caffemodel"
     >>> write(path, "net", {"conv1": [np.ones((2, 3, 1, 1))]}, types={"conv1": "Convolution"})
     >>> weights = read(path)
@@ -285,7 +285,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
     where = os.fspath(path)
     mapped = _map(Path(path), where)
     if mapped is None:
-        from weights.hdf5 import read_hdf5
+        from weights.files.hdf5 import read_hdf5
 
         return read_hdf5(path)
     layers, version, notes = _scan(memoryview(mapped), where)

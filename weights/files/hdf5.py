@@ -16,8 +16,8 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
-from weights.caffemodel import Stored, Weights
-from weights.shapes import to_float32
+from weights.files.caffemodel import Stored, Weights
+from weights.files.shapes import to_float32
 
 __all__ = ["read_hdf5", "write_hdf5"]
 
@@ -156,7 +156,7 @@ def write_hdf5(path: str | os.PathLike[str], layers: Mapping[str, Sequence[np.nd
     >>> list(read_hdf5(path))
     ['conv1/7x7_s2']
     """
-    from weights.writer import replacing
+    from weights.files.writer import replacing
 
     where = os.fspath(path)
     h5py = _h5py(where)

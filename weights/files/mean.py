@@ -16,11 +16,11 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
-from weights.blob import read_blob
-from weights.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
-from weights.mat import MatError, read_mat
-from weights.shapes import to_float32
-from weights.wire import LEN, WireError, fields
+from weights.files.blob import read_blob
+from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
+from weights.files.mat import MatError, read_mat
+from weights.files.shapes import to_float32
+from weights.files.wire import LEN, WireError, fields
 
 __all__ = ["read_mean"]
 

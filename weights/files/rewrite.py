@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prototxt.errors import WeightsError
-from weights.caffemodel import _scan, read
-from weights.shapes import fit, to_float32
-from weights.writer import replacing
+from weights.files.caffemodel import _scan, read
+from weights.files.shapes import fit, to_float32
+from weights.files.writer import replacing
 
 __all__ = ["rewrite"]
 
@@ -34,7 +34,7 @@ def rewrite(
 
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
-    >>> from weights.writer import write
+    >>> from weights.files.writer import write
     >>> old, new = Path(mkdtemp()) / "old.caffemodel", Path(mkdtemp()) / "new.caffemodel"
     >>> write(old, "net", {"fc": [np.zeros((2, 2))]}, types={"fc": "InnerProduct"})
     >>> rewrite(old, new, {"fc": [np.eye(2, dtype=np.float32)]})

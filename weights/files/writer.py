@@ -15,9 +15,9 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from weights import atomic
-from weights.caffemodel import V1_TYPES
-from weights.shapes import to_float32
-from weights.wire import VARINT, delimited, tag, varint
+from weights.files.caffemodel import V1_TYPES
+from weights.files.shapes import to_float32
+from weights.files.wire import VARINT, delimited, tag, varint
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.imresize import Border
-    from camcompat.pipelines.base import Pipeline
-    from camcompat.preprocess import Preprocess
+    from camcompat.cam.pipelines.base import Pipeline
+    from camcompat.pictures.imresize import Border
+    from camcompat.pictures.preprocess import Preprocess
 
 __all__ = ["PIPELINES", "make_pipeline"]
 
@@ -35,11 +35,11 @@ def make_pipeline(
             raise CamcompatError(
                 f"border is {border!r}", where="plain", remedy="only pipeline='matlab' has a border rule"
             )
-        from camcompat.pipelines.plain import Plain
+        from camcompat.cam.pipelines.plain import Plain
 
         return Plain(preprocess, 1 if crops is None else crops)
     if name == "matlab":
-        from camcompat.pipelines.matlab import Matlab
+        from camcompat.cam.pipelines.matlab import Matlab
 
         return Matlab(preprocess, 10 if crops is None else crops, border or "mirror")
     raise CamcompatError(f"pipeline is {name!r}", where="pipeline", remedy=f"use {' or '.join(map(repr, PIPELINES))}")

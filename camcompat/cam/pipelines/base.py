@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from PIL import Image
 
-from camcompat.crops import Size
-from camcompat.preprocess import Preprocess
+from camcompat.pictures.crops import Size
+from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
+    from camcompat.cam.result import Result
 
 __all__ = ["Pipeline", "Style"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from camcompat.crops import Size
-from camcompat.pipelines.plain import Plain
-from camcompat.preprocess import Preprocess
+from camcompat.cam.pipelines.plain import Plain
+from camcompat.pictures.crops import Size
+from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 
 __all__ = ["Dense"]

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from PIL import Image
 
-from camcompat.crops import Crop, Layout, Size, layout_of
-from camcompat.imresize import Border, resize
-from camcompat.pipelines.base import Pipeline, Style
-from camcompat.preprocess import Preprocess
-from camcompat.render import colour_index, draw_boxes, jet
+from camcompat.cam.pipelines.base import Pipeline, Style
+from camcompat.pictures.crops import Crop, Layout, Size, layout_of
+from camcompat.pictures.imresize import Border, resize
+from camcompat.pictures.preprocess import Preprocess
+from camcompat.pictures.render import colour_index, draw_boxes, jet
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
+    from camcompat.cam.result import Result
 
 __all__ = ["Matlab", "blend", "demo_image", "merge_ten_crop", "prepare_image", "result_picture"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from PIL import Image
 
-from camcompat.crops import Box, Size
-from camcompat.pipelines.base import Pipeline, Style
-from camcompat.render import overlay, sheet
+from camcompat.cam.pipelines.base import Pipeline, Style
+from camcompat.pictures.crops import Box, Size
+from camcompat.pictures.render import overlay, sheet
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from camcompat.cam import Result
+    from camcompat.cam.result import Result
 
 __all__ = ["Plain", "average", "place", "stretched"]
 

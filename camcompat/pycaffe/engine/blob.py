@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import CaffeError, not_offered
+from camcompat.pycaffe.errors import CaffeError, not_offered
 
 __all__ = ["Blob", "BlobVec", "Layer"]
 

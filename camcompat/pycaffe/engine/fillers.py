@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import CaffeError
+from camcompat.pycaffe.errors import CaffeError
 
 __all__ = ["fill"]
 

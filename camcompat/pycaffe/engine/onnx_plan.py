@@ -11,12 +11,11 @@ from typing import NoReturn
 import numpy as np
 import onnxruntime
 
-from converters.graph import Value
-from converters.lowering import Lowered
-from converters.onnx_file import onnx_model
-
-from .blob import Blob
-from .errors import not_offered
+from camcompat.pycaffe.engine.blob import Blob
+from camcompat.pycaffe.errors import not_offered
+from converters.graph.graph import Value
+from converters.lower.lowering import Lowered
+from converters.onnx_backend.file import onnx_model
 
 __all__ = ["OnnxPlan"]
 

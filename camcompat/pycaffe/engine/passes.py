@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from camcompat.pycaffe.engine.blob import Blob
+from camcompat.pycaffe.engine.runner import Runner
+from camcompat.pycaffe.engine.structure import Step
 from prototxt import Net
-
-from .blob import Blob
-from .runner import Runner
-from .structure import Step
 
 __all__ = ["Passes"]
 

@@ -8,15 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from converters.dims import Shape
-from converters.graph import Graph, Value
-from converters.lowering import DOUBLE_LIMIT, Lowered, lower
+from camcompat.pycaffe.engine.blob import Blob, BlobVec
+from camcompat.pycaffe.engine.store import Store
+from camcompat.pycaffe.engine.structure import Step, feeds_softmax
+from camcompat.pycaffe.errors import CaffeError
+from converters.graph.dims import Shape
+from converters.graph.graph import Graph, Value
+from converters.lower.lowering import DOUBLE_LIMIT, Lowered, lower
 from prototxt import Layer, Net
-
-from .blob import Blob, BlobVec
-from .errors import CaffeError
-from .store import Store
-from .structure import Step, feeds_softmax
 
 __all__ = ["Plan", "Runner"]
 
@@ -93,10 +92,10 @@ class Runner:
 
     def _make_plan(self, lowered: Lowered, tops: list[Value]) -> Plan:
         if self.backend == "torch":
-            from .torch_plan import TorchPlan
+            from camcompat.pycaffe.engine.torch_plan import TorchPlan
 
             return TorchPlan(lowered.graph, tops)
-        from .onnx_plan import OnnxPlan
+        from camcompat.pycaffe.engine.onnx_plan import OnnxPlan
 
         return OnnxPlan(lowered, tops)
 
@@ -151,7 +150,7 @@ def _derived(value: Value, blobs: Sequence[Blob]) -> bool:
 
 
 def _accumulate(graph: Graph) -> None:
-    """As `converters.lowering.mark_logits`, which sees no softmax in a graph of one layer."""
+    """As `converters.lower.lowering.mark_logits`, which sees no softmax in a graph of one layer."""
     for node in graph.nodes:
         weight: Any = node.inputs[1] if node.op == "linear" else None
         if weight is not None and weight.data is not None and weight.data.size <= DOUBLE_LIMIT:

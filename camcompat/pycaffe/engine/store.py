@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import weights as weight_files
-from converters.blobs import FileBlobs
-from converters.lowering import CamcompatWarning
+from camcompat.pycaffe import modes
+from camcompat.pycaffe.engine.blob import Blob, BlobVec
+from camcompat.pycaffe.engine.fillers import fill
+from converters.lower.blobs import FileBlobs
+from converters.lower.lowering import CamcompatWarning
 from prototxt import Layer, Net
 from prototxt.errors import WeightsError
-
-from . import modes
-from .blob import Blob, BlobVec
-from .fillers import fill
 
 __all__ = ["Store"]
 

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from converters.dims import Dim, Sym
-from converters.graph import Graph, Node, Value
-from converters.torch_ops import TRANSLATIONS
-
-from .blob import Blob
-from .errors import CaffeError
+from camcompat.pycaffe.engine.blob import Blob
+from camcompat.pycaffe.errors import CaffeError
+from converters.graph.dims import Dim, Sym
+from converters.graph.graph import Graph, Node, Value
+from converters.torch_backend.ops import TRANSLATIONS
 
 __all__ = ["TorchPlan"]
 
@@ -29,7 +28,7 @@ class _Ref:
 
 
 class TorchPlan:
-    """What `converters.torch_ops` asks of a writer, noted down and played as often as wanted.
+    """What `converters.torch_backend.ops` asks of a writer, noted down and played as often as wanted.
 
     A converted net owns its weights; here they stay the arrays of `net.params`, so that an edit is seen at once.
     """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from camcompat.pycaffe.errors import CaffeError
 from prototxt import Layer, Net
-
-from .errors import CaffeError
 
 __all__ = ["check_phase"]
 

@@ -13,7 +13,7 @@ from camcompat.verification.compare import compare_blob
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from converters.graph import Graph, Node, Value
+    from converters.graph.graph import Graph, Node, Value
 
 __all__ = ["Local", "local_errors"]
 
@@ -100,8 +100,8 @@ def _evaluate(
     known: Mapping[int, str],
     values: Mapping[str, np.ndarray],
 ) -> tuple[float, float, float] | None:
-    from converters.graph import Graph
-    from converters.numpy_net import NumpyNet
+    from converters.graph.graph import Graph
+    from converters.numpy_backend.net import NumpyNet
 
     inputs = {id(x): x for x in sources}
     for symbol in graph.symbols.values():  # sizes that are read at run time

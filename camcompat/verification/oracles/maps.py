@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camcompat.verification.compare import SUMS, compare_blob
-from camcompat.verification.report import MapAgreement
+from camcompat.verification.report.findings import MapAgreement
 from camcompat.verification.tolerances import least_top5, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Subject
-    from converters.cam_head import CamHead
+    from converters.cam.head import CamHead
 
 __all__ = ["compare_maps", "reference_maps"]
 

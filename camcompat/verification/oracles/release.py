@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from camcompat.verification.compare import WHOLE, BlobError, compare_blob
-from camcompat.verification.peers import NotAtHand
-from camcompat.verification.report import Finding, OracleResult
-from camcompat.verification.stored import references
+from camcompat.verification.oracles.peers import NotAtHand
+from camcompat.verification.oracles.stored import references
+from camcompat.verification.report.findings import Finding, OracleResult
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Subject

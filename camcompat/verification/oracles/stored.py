@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prototxt.errors import CamcompatError, PrototxtError
-from weights.verify_file import digests_of
+from weights.downloads.verify_file import digests_of
 
 if TYPE_CHECKING:
     from prototxt import Net
@@ -89,7 +89,7 @@ class Evidence:
 def references() -> Path | None:
     """The folder of reference outputs: ``$CAMCOMPAT_SHARED``, or ``shared`` beside the checkout; None where missing."""
     named = os.environ.get("CAMCOMPAT_SHARED", "")
-    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "shared"
+    folder = Path(named) if named else Path(__file__).resolve().parents[4] / "shared"
     return folder if folder.is_dir() else None
 
 

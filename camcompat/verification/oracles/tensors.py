@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camcompat.verification.compare import BlobError, compare_blob
-from camcompat.verification.report import Finding, OracleResult
+from camcompat.verification.report.findings import Finding, OracleResult
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Subject
@@ -21,7 +21,7 @@ __all__ = ["compare_tensors"]
 NAME = "the caffemodel's blobs, bit for bit"
 EXACT = 1e-12  # a stored number is the number, or it is not
 FOLDED = 1e-6  # of the maximum, where the same folding was computed again
-HALF = ".float16"  # how `converters.quantization` names what it rounded
+HALF = ".float16"  # how `converters.onnx_backend.quantization` names what it rounded
 
 
 def compare_tensors(subject: Subject) -> OracleResult:
@@ -30,7 +30,7 @@ def compare_tensors(subject: Subject) -> OracleResult:
     A blob that is stored as it is must be equal in every bit. Where tensors were folded into others (BatchNorm into a
     convolution), the file is compared with what converting the same sources makes now.
     """
-    from converters.onnx_probe import stored_tensors
+    from converters.onnx_backend.probe import stored_tensors
 
     result = OracleResult(NAME, "agrees")
     stored = stored_tensors(subject.onnx)
@@ -59,7 +59,7 @@ def _against_now(
 ) -> None:
     """What is left against the file that the same sources give today."""
     from converters import to_onnx
-    from converters.onnx_probe import stored_tensors
+    from converters.onnx_backend.probe import stored_tensors
 
     with tempfile.TemporaryDirectory(prefix="camcompat-verify-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

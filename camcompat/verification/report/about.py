@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from camcompat.session import open_session, read_metadata
+from camcompat.cam.session import open_session, read_metadata
 from camcompat.verification.subject import Subject
 
 __all__ = ["noted_options", "origin", "sentence"]

@@ -9,7 +9,7 @@ from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from camcompat.verification.report import OracleResult, Report
+from camcompat.verification.report.findings import OracleResult, Report
 from prototxt.errors import printable
 
 __all__ = ["print_report", "progress_line"]

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from camcompat.folders import make_folder
-from camcompat.verification.page import page
-from camcompat.verification.report import Report
+from camcompat.verification.report.findings import Report
+from camcompat.verification.report.page import page
 from weights.atomic import replacing
 
 __all__ = ["write_report"]

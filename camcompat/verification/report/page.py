@@ -8,10 +8,10 @@ from math import isfinite
 from typing import Any
 
 from camcompat.verification.compare import BlobError
-from camcompat.verification.pictures import difference_uri, map_uri
-from camcompat.verification.plot import SERIES, depth_plot
-from camcompat.verification.report import MapAgreement, OracleResult, Report
-from camcompat.verification.style import STYLE
+from camcompat.verification.report.findings import MapAgreement, OracleResult, Report
+from camcompat.verification.report.pictures import difference_uri, map_uri
+from camcompat.verification.report.plot import SERIES, depth_plot
+from camcompat.verification.report.style import STYLE
 
 __all__ = ["page"]
 

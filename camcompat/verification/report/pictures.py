@@ -28,8 +28,8 @@ def png_uri(pixels: np.ndarray) -> str:
 
 
 def map_uri(cam: np.ndarray, low: float, high: float) -> str:
-    """A map (h, w) in the colours of `camcompat.render`, ``low`` to ``high``; what is not a number is black."""
-    from camcompat.render import ember
+    """A map (h, w) in the colours of `camcompat.pictures.render`, ``low`` to ``high``; what is not a number is black."""
+    from camcompat.pictures.render import ember
 
     finite = np.nan_to_num(cam.astype(np.float64), nan=low, posinf=high, neginf=low)
     share = np.clip((finite - low) / ((high - low) or 1.0), 0, 1)

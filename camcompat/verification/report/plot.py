@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite, log10
 
 from camcompat.verification.compare import WHOLE, BlobError
-from camcompat.verification.report import OracleResult, Report
+from camcompat.verification.report.findings import OracleResult, Report
 
 __all__ = ["depth_plot"]
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dims import Dim, numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import Dim, numel, static
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 NEVER = np.float32(-np.inf)
 

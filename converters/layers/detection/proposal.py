@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..dims import numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import numel, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 # Fields of other layers named Proposal, which mean something else by them.
 FOREIGN = ("anchor_base_size", "anchor_scale", "anchor_ratio", "max_rois", "iou_threshold", "output_actual_rois_num")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import numel, static
+from converters.graph.graph import Value
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 def _check_rois(view: LayerView, rois: Value) -> Value:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dims import numel, same
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..view import LayerView
+from converters.graph.dims import numel, same
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 __all__ = ["Labelled", "check_first_axis", "labelled", "normalization", "normalized"]
 

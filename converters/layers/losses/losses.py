@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from converters.graph.dims import numel, same, static
+from converters.graph.graph import Value
+from converters.layers.losses.labelled import Labelled, check_first_axis, labelled, normalization, normalized
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 from prototxt.errors import WeightsError
-
-from ..dims import numel, same, static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
-from .labelled import Labelled, check_first_axis, labelled, normalization, normalized
 
 TINY = float(np.finfo(np.float32).tiny)  # FLT_MIN
 LOG_THRESHOLD = 1e-20  # Caffe's kLOG_THRESHOLD
@@ -90,8 +89,8 @@ def infogain_loss(ops: Ops, view: LayerView, x: Value, label: Value, *given: Val
 
 def _gains(view: LayerView, classes: int) -> np.ndarray:
     """H from `source`, a binaryproto: relative to the working folder, as in Caffe, or else to the prototxt."""
-    from weights.blob import read_blob
-    from weights.wire import WireError
+    from weights.files.blob import read_blob
+    from weights.files.wire import WireError
 
     source = view.params("infogain_loss_param").source
     if not source:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..dims import Shape, numel, static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import Shape, numel, static
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 def spatial(view: LayerView, p: Params, field: str, count: int, default: int | None) -> tuple[int, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import static
-from ..graph import Value
-from ..ops import Ops
-from ..params import Params
-from ..registry import layer
-from ..view import LayerView
+from converters.graph.dims import static
+from converters.graph.graph import Value
+from converters.layers.params import Params
+from converters.layers.registry import layer
+from converters.layers.view import LayerView
+from converters.ops import Ops
 
 
 def _once(view: LayerView, p: Params, name: str, default: int | None = None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from converters.torch_backend.source.plan import Plan
 
 __all__ = ["paragraphs"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import fx, nn
 
-from .constructors import Constructor, constructor, kind_of
-from .expressions import is_atom
-from .forward import Block, Body, body
-from .layout import call, docstring, items
-from .repeats import Run
+from converters.torch_backend.source.constructors import Constructor, constructor, kind_of
+from converters.torch_backend.source.expressions import is_atom
+from converters.torch_backend.source.forward import Block, Body, body
+from converters.torch_backend.source.layout import call, docstring, items
+from converters.torch_backend.source.repeats import Run
 
 __all__ = ["BlockClass", "block_class", "token"]
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from converters import torch_functions
-
-from .layout import literal
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend.source.layout import literal
 
 __all__ = ["Constructor", "constructor", "kind_of"]
 

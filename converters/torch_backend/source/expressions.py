@@ -9,9 +9,8 @@ from typing import Any
 from torch import fx
 from torch.fx.node import _get_qualified_name
 
-from converters import torch_functions
-
-from .layout import Part, items, joined, literal
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend.source.layout import Part, items, joined, literal
 
 __all__ = ["Reader", "expression", "is_atom", "statement"]
 

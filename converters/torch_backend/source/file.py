@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from converters.lower.blobs import WeightsLike, blob_source
+from converters.lower.build import NetLike, Shapes, build, umask
+from converters.torch_backend.module import torch_module
+from converters.torch_backend.net import TorchNet
+from converters.torch_backend.source.about import paragraphs
+from converters.torch_backend.source.plan import Plan
 from weights import atomic
-
-from .blobs import WeightsLike, blob_source
-from .build import NetLike, Shapes, build, umask
-from .source.about import paragraphs
-from .source.plan import Plan
-from .torch_module import torch_module
-from .torch_net import TorchNet
 
 __all__ = ["python_source", "save_weights", "to_python", "write_python"]
 
@@ -54,7 +53,7 @@ def to_python(
     >>> "self.CAM_conv = nn.Conv2d(64, 96, 3, padding=1, groups=2)" in path.read_text()
     True
     """
-    from .provenance import provenance
+    from converters.provenance import provenance
 
     blobs = blob_source(caffemodel)
     options = {"outputs": outputs, "input_shapes": input_shapes, "keep_losses": keep_losses}

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import fx, nn
 
-from converters import torch_functions
-
-from .expressions import expression, is_atom, statement
-from .layout import WIDTH
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend.source.expressions import expression, is_atom, statement
+from converters.torch_backend.source.layout import WIDTH
 
 __all__ = ["Block", "Body", "body"]
 

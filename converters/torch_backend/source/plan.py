@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import fx, nn
 
-from converters import torch_functions
-from converters.torch_net import TorchNet
-from converters.torch_writer import class_name, identifier
-
-from .blocks import BlockClass, block_class, token
-from .constructors import constructor
-from .forward import Block, Body, body
-from .layout import call, docstring, items, text
-from .repeats import find_repeats
+from converters.torch_backend import functions as torch_functions
+from converters.torch_backend.net import TorchNet
+from converters.torch_backend.source.blocks import BlockClass, block_class, token
+from converters.torch_backend.source.constructors import constructor
+from converters.torch_backend.source.forward import Block, Body, body
+from converters.torch_backend.source.layout import call, docstring, items, text
+from converters.torch_backend.source.repeats import find_repeats
+from converters.torch_backend.writer import class_name, identifier
 
 __all__ = ["Plan"]
 

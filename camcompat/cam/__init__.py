@@ -1,0 +1,1 @@
+"""A CAM network on onnxruntime: pictures in, class activation maps out."""

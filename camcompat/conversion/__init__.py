@@ -1,0 +1,1 @@
+"""Caffe files in; proven files out, and what files say about themselves."""

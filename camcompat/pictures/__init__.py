@@ -1,0 +1,1 @@
+"""Pictures: read, resampled, cropped, prepared for a net, and drawn."""

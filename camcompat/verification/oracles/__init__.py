@@ -1,0 +1,1 @@
+"""Who may say what the numbers should be: one file an oracle."""

@@ -1,0 +1,1 @@
+"""Losses and Accuracy: predictions beside their labels."""

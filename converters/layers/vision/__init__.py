@@ -1,0 +1,1 @@
+"""Layers over windows of maps: convolution, pooling, upsampling, and their forms on clips."""

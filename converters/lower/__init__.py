@@ -1,0 +1,1 @@
+"""From a net and its blobs to a graph."""

@@ -1,0 +1,1 @@
+"""Primitives as float64 values: the independent check."""

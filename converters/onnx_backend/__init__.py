@@ -1,0 +1,1 @@
+"""Primitives as ONNX operators, in files."""

@@ -1,0 +1,1 @@
+"""Primitives as PyTorch: modules, source, and the way back to Caffe."""

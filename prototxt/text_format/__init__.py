@@ -1,0 +1,1 @@
+"""Protobuf's text format, read with positions and written again."""

@@ -1,0 +1,1 @@
+"""From a training definition to the net that one runs."""

@@ -1,0 +1,1 @@
+"""Published files onto this disk: resumed, verified, recorded."""

@@ -1,0 +1,1 @@
+"""Weight and mean files: read without copying, and written."""
