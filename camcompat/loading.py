@@ -10,7 +10,7 @@ from camcompat.conversion.catalogue import description
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
-    from weights.catalog import Model
+    from weights.models import Model
 
 __all__ = ["onnx_path"]
 
@@ -38,7 +38,7 @@ def onnx_path(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _converted_path(name: str) -> Path:
     """The .onnx file of a catalogue network, converted now where it is missing and the converters are installed."""
-    from weights.catalog import find, home
+    from weights.models import find, home
 
     model = find(name)
     path = home() / model.name / f"{model.name}.onnx"

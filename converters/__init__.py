@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from converters.layers.registry import layer, layer_types
-    from converters.lower.blobs import FileBlobs, ShapesOnly, Synthetic
-    from converters.lower.lowering import CamcompatWarning, Lowered, lower
+    from converters.lowering.blobs import FileBlobs, ShapesOnly, Synthetic
+    from converters.lowering.lower_net import CamcompatWarning, Lowered, lower
     from converters.numpy_backend.net import NumpyNet, to_numpy
     from converters.onnx_backend.file import to_onnx
     from converters.torch_backend.module import to_torch
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from converters.torch_backend.write_back import to_caffemodel
 
 _HOMES = {
-    "CamcompatWarning": "lower.lowering",
-    "FileBlobs": "lower.blobs",
-    "Lowered": "lower.lowering",
+    "CamcompatWarning": "lowering.lower_net",
+    "FileBlobs": "lowering.blobs",
+    "Lowered": "lowering.lower_net",
     "NumpyNet": "numpy_backend.net",
-    "ShapesOnly": "lower.blobs",
-    "Synthetic": "lower.blobs",
+    "ShapesOnly": "lowering.blobs",
+    "Synthetic": "lowering.blobs",
     "TorchNet": "torch_backend.net",
     "layer": "layers.registry",
     "layer_types": "layers.registry",
-    "lower": "lower.lowering",
+    "lower": "lowering.lower_net",
     "to_caffemodel": "torch_backend.write_back",
     "to_numpy": "numpy_backend.net",
     "to_onnx": "onnx_backend.file",

@@ -19,8 +19,8 @@ from weights.downloads.verify_file import digests_of
 from weights.files.mapped import MappedFile
 
 if TYPE_CHECKING:
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.lowering import Lowered
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.lower_net import Lowered
 
 __all__ = ["digest_ahead", "provenance", "version_of"]
 

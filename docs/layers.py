@@ -11,7 +11,7 @@ from pathlib import Path
 import converters
 import prototxt
 from converters.layers.registry import LayerType, layer_types
-from converters.lower.blobs import FileBlobs
+from converters.lowering.blobs import FileBlobs
 from converters.onnx_backend.writer import OnnxWriter
 from weights import read
 

@@ -14,7 +14,7 @@ from camcompat.cam.model import Model
 from camcompat.conversion.catalogue import description
 from camcompat.pictures.render import colourise
 from converters import to_onnx
-from weights.catalog import find
+from weights.models import find
 
 FOLDER = Path(__file__).parent / "images"
 NAMES = ("05-star", "06-arrow", "12-heart")

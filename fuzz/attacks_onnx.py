@@ -17,7 +17,7 @@ __all__ = ["cases", "good"]
 def good() -> bytes:
     """The embedded net's ONNX file."""
     from converters import to_onnx
-    from weights.catalog import find
+    from weights.models import find
 
     model = find("shapes-cam")
     with TemporaryDirectory() as folder:

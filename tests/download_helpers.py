@@ -14,8 +14,8 @@ import pytest
 from file_server import FileServer, running
 
 from prototxt.errors import DownloadError
-from weights.catalog import Input, Model, RemoteFile
 from weights.downloads.fetch import Policy, download
+from weights.models import Input, Model, RemoteFile
 
 DATA = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

@@ -69,7 +69,7 @@ def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
 
 def test_converting_to_onnx_needs_no_torch(tmp_path: Path) -> None:
     code = f"""
-from weights.catalog import find
+from weights.models import find
 import converters
 model = find("shapes-cam")
 converters.to_onnx(model.path("prototxt"), model.path("caffemodel"), {str(tmp_path / "net.onnx")!r})
@@ -106,13 +106,24 @@ print(result.exit_code, result.output)
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_exist_and_are_documented(package: str) -> None:
-    """Every name in `__all__` can be had, twice, and says what it is."""
+    """Every name in `__all__` can be had, twice, says what it is, and is hidden by no module of the same name."""
     code = f"""
+import importlib, pkgutil
 import {package} as p
+for module in pkgutil.walk_packages(p.__path__, p.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+assert set(p.__all__) <= set(dir(p))
 for name in p.__all__:
     first, again = getattr(p, name), getattr(p, name)
     assert first is again and type(first).__name__ != "module", name
     assert first.__doc__, f"{{name}} has no docstring"
+try:
+    p.no_such_name
+except AttributeError as error:
+    assert "no_such_name" in str(error)
+else:
+    raise AssertionError
 """
     _python(code)
 

@@ -14,7 +14,7 @@ from click import Context
 from PIL import Image
 
 from camcompat.cli import COMMANDS, main
-from weights.catalog import find
+from weights.models import find
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from weights.catalog import find
+from weights.models import find
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prototxt.errors import DownloadError, WeightsError
-    from weights.catalog import Model, catalog, find
     from weights.downloads.fetch import download
     from weights.files.caffemodel import Weights, read
     from weights.files.hdf5 import write_hdf5
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from weights.files.mean import read_mean
     from weights.files.shapes import fit
     from weights.files.writer import write
+    from weights.models import Model, catalog, find
 
 __all__ = [
     "DownloadError",
@@ -44,12 +44,12 @@ __all__ = [
 
 _HOME = {
     "DownloadError": "prototxt.errors",
-    "Model": "weights.catalog",
+    "Model": "weights.models",
     "Weights": "weights.files.caffemodel",
     "WeightsError": "prototxt.errors",
-    "catalog": "weights.catalog",
+    "catalog": "weights.models",
     "download": "weights.downloads.fetch",
-    "find": "weights.catalog",
+    "find": "weights.models",
     "fit": "weights.files.shapes",
     "read": "weights.files.caffemodel",
     "read_mean": "weights.files.mean",
@@ -67,4 +67,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-

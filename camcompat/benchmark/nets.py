@@ -14,7 +14,7 @@ import prototxt
 import weights
 from camcompat.conversion.sources import as_files
 from prototxt.errors import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 __all__ = ["Subject", "subjects", "vgg16"]
 

@@ -17,7 +17,7 @@ from camcompat.benchmark.processes import Process, conversions, run_by_turns
 from camcompat.benchmark.race import Contestant, Timing, race
 from camcompat.conversion.catalogue import description
 from camcompat.conversion.int8 import quantise
-from weights.catalog import find
+from weights.models import find
 
 __all__ = ["SECTIONS", "bench"]
 

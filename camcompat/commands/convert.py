@@ -100,6 +100,6 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
 
 def _convert_name(name: str, out: Path | None, options: dict[str, Any]) -> Any:
     from camcompat.conversion.converter import convert_model
-    from weights.catalog import find
+    from weights.models import find
 
     return convert_model(find(name), out, **options)

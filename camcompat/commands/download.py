@@ -24,8 +24,8 @@ def command(names: Sequence[str], cam_models: bool, keep_going: bool, force: boo
     """
     from camcompat.commands.tables import print_outcomes
     from camcompat.conversion.converter import check_structure
-    from weights.catalog import find
     from weights.downloads.fetch import download_all
+    from weights.models import find
 
     def check(path: Path) -> None:
         check_structure(path, find(path.parent.name))

@@ -123,7 +123,7 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
 
 
 def _embedded() -> tuple[list[Path], Path]:
-    from weights.catalog import find
+    from weights.models import find
 
     folder = find(EMBEDDED).path("prototxt").parent
     return [folder / "pictures"], folder / "boxes.csv"

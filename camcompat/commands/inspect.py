@@ -29,7 +29,7 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
     from camcompat.commands.tables import print_inspection
     from camcompat.conversion.inspection import inspect
     from camcompat.conversion.sources import as_files
-    from weights.catalog import find
+    from weights.models import find
 
     files: tuple[str | Path | None, str | Path | None] | None = as_files(sources)
     if files is None:

@@ -42,7 +42,7 @@ def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]
 
 
 def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
-    from converters.lower.plugin import load_plugin
+    from converters.lowering.plugin import load_plugin
 
     for value in values:
         load_plugin(value)

@@ -42,7 +42,7 @@ def _print(table: Table) -> None:
 
 def print_catalogue(as_json: bool) -> None:
     """Every model of the catalogue."""
-    from weights.catalog import catalog
+    from weights.models import catalog
 
     models = list(catalog().values())
     if as_json:

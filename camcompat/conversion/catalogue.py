@@ -8,7 +8,7 @@ from camcompat.cam.labels import read_labels
 from camcompat.pictures.preprocess import encode_mean
 
 if TYPE_CHECKING:
-    from weights.catalog import Model
+    from weights.models import Model
 
 __all__ = ["description"]
 
@@ -23,7 +23,7 @@ def description(model: Model) -> dict[str, Any]:
     Raises:
         CamcompatError: the labels file or the mean file is damaged.
 
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> description(find("shapes-cam"))["preprocess"]["crop"]
     [96, 96]
     """

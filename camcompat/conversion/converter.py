@@ -21,9 +21,9 @@ from weights.atomic import publish, staged, staging
 if TYPE_CHECKING:
     from converters import Lowered
     from converters.cam.head import CamHead
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.build import NetLike, Shapes
-    from weights.catalog import Model
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.build import NetLike, Shapes
+    from weights.models import Model
 
 __all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
 
@@ -91,8 +91,8 @@ def convert(
 
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
-    from converters.lower.blobs import blob_source
-    from converters.lower.build import build
+    from converters.lowering.blobs import blob_source
+    from converters.lowering.build import build
     from converters.provenance import digest_ahead, provenance
 
     check_dtype(dtype, calibrate, dense=dense)
@@ -233,7 +233,7 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
     Raises:
         CamcompatError: it is not downloaded, or cannot be converted.
     """
-    from weights.catalog import home
+    from weights.models import home
 
     if not model.present("caffemodel"):
         place = f"{model.path('caffemodel')} ({model.file('caffemodel').expected_size})"
@@ -250,9 +250,9 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
 def check_structure(path: Path, model: Model) -> None:
     """Every layer and shape of a caffemodel against the model's prototxt; raises WeightsError at the first misfit."""
     import weights
-    from converters.lower.blobs import FileBlobs
-    from converters.lower.build import load_net
-    from converters.lower.lowering import lower
+    from converters.lowering.blobs import FileBlobs
+    from converters.lowering.build import load_net
+    from converters.lowering.lower_net import lower
 
     with weights.read(path) as stored:
         blobs = FileBlobs(stored)

@@ -13,8 +13,8 @@ from camcompat.cam.model import Model, load
 from camcompat.conversion.reduction import Arrays, agreement, in_words, picture_files
 
 if TYPE_CHECKING:
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.build import NetLike
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.build import NetLike
 
 __all__ = ["write_dense"]
 
@@ -44,7 +44,7 @@ def write_dense(
     """
     from converters.onnx_backend.dense import to_dense_onnx
     from converters.onnx_backend.quantization import annotate
-    from weights.catalog import find
+    from weights.models import find
 
     by_crops = load(plain)
     canvas, path = by_crops.preprocess.canvas, plain.with_name(f"{plain.stem}-dense.onnx")

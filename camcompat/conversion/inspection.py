@@ -11,8 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from converters import Lowered
     from converters.graph.graph import Graph, Node
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.build import NetLike, Shapes
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.build import NetLike, Shapes
 
 __all__ = ["Inspection", "Row", "inspect"]
 
@@ -93,9 +93,9 @@ def inspect(
     >>> inspect("deploy.prototxt").parameters                        # doctest: +SKIP
     10352024
     """
-    from converters.lower.blobs import ShapesOnly, blob_source
-    from converters.lower.build import load_net
-    from converters.lower.lowering import lower
+    from converters.lowering.blobs import ShapesOnly, blob_source
+    from converters.lowering.build import load_net
+    from converters.lowering.lower_net import lower
 
     blobs = ShapesOnly() if caffemodel is None else blob_source(caffemodel)
     net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)

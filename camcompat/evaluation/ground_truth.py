@@ -140,7 +140,7 @@ def read_ground_truth(source: str | os.PathLike[str]) -> GroundTruth:
     Raises:
         CamcompatError: a file that is none of these, is damaged, or has a picture without a box.
 
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> truth = read_ground_truth(find("shapes-cam").path("prototxt").parent / "boxes.csv")
     >>> len(truth), truth.truths[0].picture, truth.truths[0].labels, truth.truths[0].boxes.tolist()
     (60, '00-ring.jpg', (5,), [[65.0, 80.0, 109.0, 123.0]])

@@ -23,8 +23,8 @@ from camcompat.pycaffe.engine.structure import outputs_of, steps_of
 from camcompat.pycaffe.engine.training import check_phase
 from camcompat.pycaffe.errors import CaffeError, not_offered
 from converters.layers.registry import layer_types
-from converters.lower.lowering import CamcompatWarning
-from converters.lower.notes import file_notes
+from converters.lowering.lower_net import CamcompatWarning
+from converters.lowering.notes import file_notes
 from prototxt.training.data_layers import UnknownShape
 
 __all__ = ["TEST", "TRAIN", "Net"]
@@ -48,7 +48,7 @@ class Net(Batches):
     Raises:
         PrototxtError, WeightsError, ConversionError, CaffeError: with the place and the remedy.
 
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> model = find("shapes-cam")
     >>> net = Net(str(model.path("prototxt")), str(model.path("caffemodel")), TEST)
     >>> net.blobs["data"].reshape(1, 3, 96, 96)

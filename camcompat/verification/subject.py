@@ -17,8 +17,8 @@ from prototxt.errors import CamcompatError, ConversionError
 if TYPE_CHECKING:
     from converters import Lowered
     from converters.cam.head import CamHead
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.build import NetLike, Shapes
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.build import NetLike, Shapes
     from prototxt import Net
 
 __all__ = ["Arrays", "Place", "Subject"]
@@ -72,7 +72,7 @@ class Subject:
     ) -> Subject:
         """Lower the net, and convert it into ``folder`` unless the ONNX file is given."""
         from converters import to_onnx
-        from converters.lower.build import build
+        from converters.lowering.build import build
 
         options: dict[str, Any] = {"input_shapes": input_shapes, "keep_losses": keep_losses}
         lowered = build(prototxt, caffemodel, **options)

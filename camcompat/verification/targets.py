@@ -14,7 +14,7 @@ from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
     from camcompat.verification.report.findings import Report
-    from weights.catalog import Model
+    from weights.models import Model
 
 __all__ = ["Target", "everything", "targets_of"]
 
@@ -94,7 +94,7 @@ def _source_of(onnx: Path) -> Target:
 
 
 def _named(name: str, onnx: Path | None, synthetic: bool) -> Target:
-    from weights.catalog import find
+    from weights.models import find
 
     model = find(name)
     if synthetic:
@@ -111,7 +111,7 @@ def _named(name: str, onnx: Path | None, synthetic: bool) -> Target:
 
 
 def _present(model: Model, onnx: Path | None = None) -> Target:
-    from weights.catalog import home
+    from weights.models import home
 
     definition = model.path("prototxt") if model.present("prototxt") else None
     converted = home() / model.name / f"{model.name}.onnx"
@@ -130,7 +130,7 @@ def everything() -> Iterator[Target]:
     """The embedded and the downloaded models, the published nets whose prototxts lie beside (with synthetic weights),
     and the real weights that references and packages carry.
     """
-    from weights.catalog import catalog
+    from weights.models import catalog
 
     present = [model for model in catalog().values() if model.present("caffemodel")]
     yield from map(_present, present)

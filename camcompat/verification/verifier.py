@@ -23,8 +23,8 @@ from camcompat.verification.report.findings import OracleResult, Report
 from camcompat.verification.subject import Subject
 
 if TYPE_CHECKING:
-    from converters.lower.blobs import WeightsLike
-    from converters.lower.build import NetLike, Shapes
+    from converters.lowering.blobs import WeightsLike
+    from converters.lowering.build import NetLike, Shapes
     from prototxt import Net
 
 __all__ = ["verify"]
@@ -100,8 +100,8 @@ def verify(
 
 
 def _net(prototxt: NetLike | None, caffemodel: WeightsLike, shapes: Shapes, keep_losses: bool | None) -> Net:
-    from converters.lower.blobs import blob_source
-    from converters.lower.build import load_net
+    from converters.lowering.blobs import blob_source
+    from converters.lowering.build import load_net
 
     return load_net(prototxt, shapes, blobs=blob_source(caffemodel), keep_losses=keep_losses)
 

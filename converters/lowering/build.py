@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import prototxt as prototxt_files
 from converters.graph.graph import Graph, Value
 from converters.layers.registry import layer_types
-from converters.lower.blobs import BlobSource, FileBlobs, WeightsLike, blob_source
-from converters.lower.input_size import channels_of, infer_shape
-from converters.lower.lowering import Lowered, lower
-from converters.lower.notes import odd_numbers
+from converters.lowering.blobs import BlobSource, FileBlobs, WeightsLike, blob_source
+from converters.lowering.input_size import channels_of, infer_shape
+from converters.lowering.lower_net import Lowered, lower
+from converters.lowering.notes import odd_numbers
 from prototxt import Net
 from prototxt.errors import ConversionError, PrototxtError
 from prototxt.similar import nearest_names

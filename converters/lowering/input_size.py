@@ -10,8 +10,8 @@ import numpy as np
 
 from converters.graph.dims import static
 from converters.graph.graph import Node
-from converters.lower.blobs import FileBlobs
-from converters.lower.lowering import Lowered, lower
+from converters.lowering.blobs import FileBlobs
+from converters.lowering.lower_net import Lowered, lower
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
 from prototxt.training.data_layers import UnknownShape

@@ -14,9 +14,9 @@ from converters.graph.guards import check_parameters
 from converters.layers.params import unread
 from converters.layers.registry import find_layer, nearest
 from converters.layers.view import Fetch, LayerView
-from converters.lower.batch import Axes, candidates
-from converters.lower.blobs import BlobSource
-from converters.lower.notes import file_notes, surplus
+from converters.lowering.batch import Axes, candidates
+from converters.lowering.blobs import BlobSource
+from converters.lowering.notes import file_notes, surplus
 from converters.ops import Ops, ShapeMismatch
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError

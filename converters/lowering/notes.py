@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from converters.lower.blobs import BlobSource, FileBlobs
+from converters.lowering.blobs import BlobSource, FileBlobs
 from prototxt import Layer, Net, Unknown
 from prototxt.errors import WeightsError
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from converters.graph.dims import Dim, Sym
 from converters.graph.graph import Graph, Node
-from converters.lower.blobs import WeightsLike
-from converters.lower.build import NetLike, Shapes, build
+from converters.lowering.blobs import WeightsLike
+from converters.lowering.build import NetLike, Shapes, build
 from converters.numpy_backend.ops import DTYPES, PRIMITIVES
 from prototxt.errors import ConversionError
 

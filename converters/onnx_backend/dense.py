@@ -19,9 +19,9 @@ from converters.cam.head import CamHead, find_cam_head
 from converters.graph import fusion
 from converters.graph.dims import fixed
 from converters.graph.graph import Value
-from converters.lower.blobs import WeightsLike, blob_source
-from converters.lower.build import NetLike, build, load_net
-from converters.lower.lowering import lower
+from converters.lowering.blobs import WeightsLike, blob_source
+from converters.lowering.build import NetLike, build, load_net
+from converters.lowering.lower_net import lower
 from converters.onnx_backend.file import CAM_NAMES
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter

@@ -17,9 +17,9 @@ from converters.cam.head import CamHead, add_cam_outputs, find_cam_head, why_no_
 from converters.graph import fusion
 from converters.graph.dims import fixed
 from converters.graph.graph import Graph
-from converters.lower.blobs import WeightsLike, blob_source
-from converters.lower.build import NetLike, Shapes, build
-from converters.lower.lowering import CamcompatWarning, Lowered
+from converters.lowering.blobs import WeightsLike, blob_source
+from converters.lowering.build import NetLike, Shapes, build
+from converters.lowering.lower_net import CamcompatWarning, Lowered
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter, value_info
 from converters.provenance import digest_ahead, provenance
@@ -60,10 +60,10 @@ def to_onnx(
         metadata: further entries of the JSON that the file keeps under "camcompat" (labels, preprocessing).
         symbolic_batch: False fixes the batch axis at its declared size.
         keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
-        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.graph.fusion`): the same
-            numbers to rounding, in less time. The metadata's "fused" names the layers of each merged node.
-        winograd: large convolutions in a form of half the multiplications (`converters.onnx_backend.winograd`), named in
-            the metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. None: in
+        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.graph.fusion`): the
+            same numbers to rounding, in less time. The metadata's "fused" names the layers of each merged node.
+        winograd: large convolutions in a form of half the multiplications (`onnx_backend.winograd`), named in the
+            metadata's "winograd": faster with onnxruntime on a CPU, the numbers the same to rounding. None: in
             files with class activation maps, which are made for onnxruntime. False leaves plain `Conv` operators, for
             GPUs, which have such forms of their own, and for other runtimes: OpenCV's importer refuses the form.
         portable: for runtimes other than onnxruntime (OpenCV 5's among them): no float64, in which a classifier before

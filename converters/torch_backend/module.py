@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from converters.graph import fusion
-from converters.lower.blobs import WeightsLike
-from converters.lower.build import NetLike, Shapes, build
-from converters.lower.lowering import Lowered
+from converters.lowering.blobs import WeightsLike
+from converters.lowering.build import NetLike, Shapes, build
+from converters.lowering.lower_net import Lowered
 from converters.torch_backend.net import ABOUT, TorchNet
 from converters.torch_backend.origins import origins
 from converters.torch_backend.writer import TorchWriter, class_name
@@ -38,8 +38,8 @@ def to_torch(
         outputs: the blobs to return (any blob of the net); by default the net's own outputs.
         input_shapes: input name → another shape than the prototxt declares.
         keep_losses: of a training definition: True keeps losses and labels; see `prototxt.deploy`.
-        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.graph.fusion`): faster,
-            but the children (`net.conv1_bn1_scale1`) no longer hold the caffemodel's own numbers.
+        fold: BatchNorm, Scale, Bias and Power become part of the layer before them (see `converters.graph.fusion`):
+            faster, but the children (`net.conv1_bn1_scale1`) no longer hold the caffemodel's own numbers.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.

@@ -21,7 +21,7 @@ class TorchNet(fx.GraphModule):
     Its children carry Caffe's layer names as identifiers; `layer` finds them by Caffe's own spelling, `features` gives
     the part of the net up to a blob.
 
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> from converters import to_torch
     >>> model = find("shapes-cam")
     >>> net = to_torch(model.path("prototxt"), model.path("caffemodel"))
@@ -75,7 +75,7 @@ class TorchNet(fx.GraphModule):
             ConversionError: the net computes no such blob.
 
         >>> import torch
-        >>> from weights.catalog import find
+        >>> from weights.models import find
         >>> from converters import to_torch
         >>> model = find("shapes-cam")
         >>> net = to_torch(model.path("prototxt"), model.path("caffemodel"))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from converters.graph.graph import Value
-from converters.lower.lowering import Lowered
+from converters.lowering.lower_net import Lowered
 from prototxt.errors import ConversionError
 
 __all__ = ["Computed", "Origins", "Placed", "origins"]

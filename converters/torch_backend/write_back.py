@@ -42,7 +42,7 @@ def to_caffemodel(
         WeightsError: the template belongs to another net, or the file cannot be written.
 
     >>> from tempfile import mkdtemp
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> from converters import to_torch
     >>> model, new = find("shapes-cam"), Path(mkdtemp()) / "new.caffemodel"
     >>> net = to_torch(model.path("prototxt"), model.path("caffemodel"))

@@ -1,1 +1,1 @@
-"""What Caffe's generations of definitions have in common at last: V0 and V1 upgraded, phase rules applied, inputs told."""
+"""Definitions of every generation as those of today: V0 and V1 upgraded, legacy inputs, rules of phases."""

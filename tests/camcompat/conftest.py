@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from small_caffe_net import write_small
 
 from camcompat.cli import main
-from weights.catalog import find
+from weights.models import find
 
 PATCH = 8
 CamFile = Callable[..., Path]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from camcompat.conversion.catalogue import description
 from camcompat.pictures.preprocess import Preprocess
-from weights.catalog import catalog, find
+from weights.models import catalog, find
 
 
 def test_shapes_cam(shared: Path) -> None:

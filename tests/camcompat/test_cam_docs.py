@@ -18,7 +18,7 @@ import converters
 from camcompat.cli import main
 from camcompat.conversion.catalogue import description
 from docs.pictures import FOLDER, draw
-from weights.catalog import find
+from weights.models import find
 
 PAGE = (FOLDER.parent / "cam.md").read_text(encoding="utf-8")
 

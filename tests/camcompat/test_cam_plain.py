@@ -14,7 +14,7 @@ from camcompat.cam.model import Model, load
 from camcompat.cam.pipelines.plain import Plain, average, place, stretched
 from camcompat.conversion.catalogue import description
 from camcompat.pictures.preprocess import Preprocess
-from weights.catalog import find
+from weights.models import find
 
 BOX = (20.0, 10.0, 180.0, 110.0)
 

@@ -21,7 +21,7 @@ from camcompat.commands.options import CAM_MODELS
 from camcompat.conversion.converter import convert_model
 from camcompat.conversion.proof import Proof
 from converters import CamcompatWarning
-from weights.catalog import find
+from weights.models import find
 
 
 def test_convert_writes_and_proves(run: Run, files: tuple[Path, Path]) -> None:

@@ -53,7 +53,7 @@ def test_csv(corners: str, tmp_path: Path) -> None:
 
 
 def test_csv_of_the_embedded_pictures() -> None:
-    from weights.catalog import find
+    from weights.models import find
 
     truth = read_ground_truth(find("shapes-cam").path("prototxt").parent / "boxes.csv")
     assert len(truth.truths) == 60

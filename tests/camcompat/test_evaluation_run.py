@@ -20,7 +20,7 @@ from camcompat.evaluation import evaluate, ilsvrc_classes, read_predictions
 from camcompat.evaluation.found import Found, rows
 from converters import to_onnx
 from prototxt.errors import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 CamFile = Callable[..., Path]
 

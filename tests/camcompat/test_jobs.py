@@ -18,7 +18,7 @@ from camcompat.jobs.pictures import find_pictures
 from camcompat.jobs.worker import Worker
 from converters import to_onnx
 from prototxt.errors import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 MODEL = find("shapes-cam")
 

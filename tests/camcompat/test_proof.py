@@ -19,7 +19,7 @@ from converters.cam.head import find_cam_head
 from converters.onnx_backend.file import onnx_model
 from converters.torch_backend.module import torch_module
 from prototxt import ConversionError
-from weights.catalog import find
+from weights.models import find
 
 DETECTION = Path(__file__).resolve().parents[1] / "data" / "conformance" / "DetectionOutput" / "batch2" / "net.prototxt"
 

@@ -12,7 +12,7 @@ from small_caffe_net import SMALL, X, by_hand
 import camcompat.pycaffe as caffe
 import weights
 from prototxt.errors import WeightsError
-from weights.catalog import find
+from weights.models import find
 
 # Construction.
 

@@ -19,7 +19,7 @@ import camcompat.pycaffe as caffe
 from camcompat.cli import main
 from camcompat.conversion.catalogue import description
 from converters import to_onnx
-from weights.catalog import find
+from weights.models import find
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -213,7 +213,7 @@ def test_without_torch_onnxruntime_computes() -> None:
 import sys
 sys.modules["torch"] = None
 import camcompat.pycaffe as caffe
-from weights.catalog import find
+from weights.models import find
 model = find("shapes-cam")
 net = caffe.Net(str(model.path("prototxt")), str(model.path("caffemodel")), caffe.TEST)
 print(caffe.backend(), net.forward()["prob"].shape, net.forward(end="conv1")["conv1"].shape)

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import camcompat
 from camcompat.cli import main
-from weights.catalog import find
+from weights.models import find
 
 MODEL = find("shapes-cam")
 PICTURES = sorted((MODEL.folder / "pictures").glob("0*.jpg"))[:3]

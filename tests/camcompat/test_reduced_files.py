@@ -13,7 +13,7 @@ import camcompat
 from camcompat.cli import main
 from camcompat.conversion.reduction import agreement
 from prototxt import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 PICTURES = find("shapes-cam").path("prototxt").parent / "pictures"
 HEART = PICTURES / "12-heart.jpg"

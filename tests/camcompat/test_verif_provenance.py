@@ -22,7 +22,7 @@ from camcompat.conversion.catalogue import description
 from camcompat.conversion.converter import convert
 from camcompat.conversion.onnx_inspection import inspect_onnx
 from converters.provenance import digest_ahead, provenance
-from weights.catalog import find
+from weights.models import find
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = find("shapes-cam")

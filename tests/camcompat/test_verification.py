@@ -21,7 +21,7 @@ from camcompat.cli import main
 from camcompat.verification import Report, verify, write_report
 from camcompat.verification.oracles import peers as peer_programs
 from converters.layers.registry import find_layer, layer
-from weights.catalog import find
+from weights.models import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 MODEL = find("shapes-cam")

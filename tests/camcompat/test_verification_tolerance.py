@@ -13,7 +13,7 @@ import converters
 import prototxt
 from camcompat.conversion.converter import convert
 from camcompat.verification import Report, verify
-from weights.catalog import find
+from weights.models import find
 
 MODEL = find("shapes-cam")
 FILES = (MODEL.path("prototxt"), MODEL.path("caffemodel"))

@@ -16,9 +16,7 @@ import prototxt
 @pytest.mark.parametrize("backend", parity.BACKENDS)
 def test_blobs_are_caffes(case: Path, backend: str, tmp_path: Path) -> None:
     inputs, wanted = load_case(case)
-    found = parity.run(
-        backend, case / "net.prototxt", case / "weights.caffemodel", inputs, list(wanted), tmp_path
-    )
+    found = parity.run(backend, case / "net.prototxt", case / "weights.caffemodel", inputs, list(wanted), tmp_path)
     for name, caffe in wanted.items():
         assert parity.error(np.asarray(found[name]), caffe) <= tolerance(case), name
 

@@ -18,7 +18,7 @@ import camcompat
 import converters
 from camcompat.cli import main
 from camcompat.conversion.converter import convert
-from weights.catalog import find
+from weights.models import find
 
 if not torch.cuda.is_available():
     pytest.skip("needs an NVIDIA GPU that this torch can use", allow_module_level=True)

@@ -16,7 +16,7 @@ import prototxt
 import weights
 from converters.onnx_backend.dense import to_dense_onnx
 from prototxt import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 CANVAS, GRID, CROP = 112, 14, 12  # pixels of the picture; cells of its features and of a crop's
 PLACES = [(0, 0), (2, 0), (0, 2), (2, 2), (1, 1)]  # (top, left): x is the outer loop

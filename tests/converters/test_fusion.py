@@ -14,7 +14,7 @@ import pytest
 import converters
 import prototxt
 from converters.graph.fusion import fold
-from weights.catalog import find
+from weights.models import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 HOSTS = {

@@ -12,7 +12,7 @@ import torch
 
 import converters
 import prototxt
-from converters.lower.build import build
+from converters.lowering.build import build
 from converters.torch_backend.module import torch_module
 from converters.torch_backend.source.file import python_source
 from converters.torch_backend.writer import class_name, identifier

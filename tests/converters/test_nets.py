@@ -11,7 +11,7 @@ import parity
 import pytest
 
 import converters
-from weights.catalog import find
+from weights.models import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CAM_NETS = {

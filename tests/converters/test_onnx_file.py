@@ -16,7 +16,7 @@ import converters
 import prototxt
 from converters.cam.head import find_cam_head
 from prototxt import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CONFORMANCE = DATA / "conformance"

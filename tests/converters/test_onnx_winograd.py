@@ -19,7 +19,7 @@ import converters
 import prototxt
 from camcompat.verification import verify
 from converters.onnx_backend import winograd as onnx_winograd
-from weights.catalog import find
+from weights.models import find
 
 MODEL = find("shapes-cam")
 

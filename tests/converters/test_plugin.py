@@ -15,7 +15,7 @@ from small_nets import net
 import converters
 from converters.graph.graph import Value
 from converters.layers.view import LayerView
-from converters.lower.plugin import load_plugin
+from converters.lowering.plugin import load_plugin
 from converters.ops import Ops
 from prototxt import CamcompatError
 

@@ -24,7 +24,7 @@ import prototxt
 from camcompat.cli import main
 from camcompat.conversion.converter import convert
 from camcompat.verification import verify
-from weights.catalog import find
+from weights.models import find
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"

@@ -20,7 +20,7 @@ import converters
 import prototxt
 from converters.torch_backend.source.file import python_source
 from converters.torch_backend.source.plan import Plan
-from weights.catalog import find
+from weights.models import find
 
 SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 DATA = Path(__file__).resolve().parents[1] / "data"

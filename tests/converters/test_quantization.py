@@ -16,7 +16,7 @@ import prototxt
 from camcompat.conversion.int8 import quantise
 from converters.onnx_backend.quantization import annotate, store_as_fp16
 from prototxt import CamcompatError
-from weights.catalog import find
+from weights.models import find
 
 EXPECTED = np.load(Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz")
 

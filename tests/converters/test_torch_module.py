@@ -17,7 +17,7 @@ import torch
 import converters
 import prototxt
 from converters.torch_backend.source.file import python_source, save_weights
-from weights.catalog import find
+from weights.models import find
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "data" / "conformance"
 

@@ -14,7 +14,7 @@ from torch import nn
 import converters
 import prototxt
 from camcompat.pictures.preprocess import Preprocess
-from weights.catalog import find
+from weights.models import find
 
 MODEL = find("shapes-cam")
 DATA = Path(__file__).resolve().parents[1] / "data"

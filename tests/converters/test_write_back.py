@@ -13,7 +13,7 @@ import torch
 import converters
 import prototxt
 import weights
-from weights.catalog import find
+from weights.models import find
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "data" / "conformance"
 CASES = [path.parent for path in sorted(CONFORMANCE.glob("*/*/weights.caffemodel"))]

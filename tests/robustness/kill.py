@@ -34,7 +34,7 @@ SIZE = 3_000_000
 def convert_for_ever(folder: str, ready: multiprocessing.synchronize.Event, times: int = 10**9) -> None:
     """Convert the embedded net under one name, now whole, now its first layer only."""
     from camcompat.conversion.converter import convert_model
-    from weights.catalog import find
+    from weights.models import find
 
     ready.set()
     for number in range(times):

@@ -184,7 +184,7 @@ def test_nan_weights_are_reported(tmp_path: Path) -> None:
 
 def test_large_finite_weights_are_no_nan() -> None:
     """Their sum overflows, which is no finding."""
-    from converters.lower.notes import _not_finite
+    from converters.lowering.notes import _not_finite
 
     assert _not_finite(np.full(4, 3e38, np.float32)) == 0
     assert _not_finite(np.full(4, 6e4, np.float16)) == 0

@@ -1,4 +1,4 @@
-"""weights.catalog: the facts in catalog.toml, finding a model, and the user's own entries."""
+"""weights.models: the facts in catalog.toml, finding a model, and the user's own entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from prototxt.errors import DownloadError
-from weights.catalog import KINDS, Model, RemoteFile, catalog, find, home
+from weights.models import KINDS, Model, RemoteFile, catalog, find, home
 
 DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "gitblob": 40}
 FILES = [(model, file) for model in catalog().values() for file in model.files]

@@ -17,8 +17,8 @@ from download_helpers import DATA, FAST, OTHER, SHA256, fetch, folder, model_of,
 from file_server import Answer, FileServer, plain, redirect, slow, status, unannounced
 
 from prototxt.errors import DownloadError, WeightsError
-from weights.catalog import RemoteFile
 from weights.downloads.fetch import download, download_all
+from weights.models import RemoteFile
 
 PROTOTXT = b'name: "net"\ninput: "data"\n'
 
@@ -307,7 +307,7 @@ def test_progress_goes_to_a_terminal_only_if_wanted(
 
 def test_importing_loads_neither_requests_nor_protobuf_nor_rich() -> None:
     code = (
-        "import sys, weights.download, weights.catalog; weights.catalog();"
+        "import sys, weights.downloads.fetch, weights.models; weights.catalog();"
         "print([name for name in ('requests', 'google.protobuf', 'rich', 'numpy') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from download_helpers import DATA, SHA256, fetch, folder, recorded, refused, ser
 from file_server import FileServer, Request, breaks_after, plain, ranges
 
 from prototxt.errors import DownloadError
-from weights.catalog import RemoteFile
+from weights.models import RemoteFile
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")

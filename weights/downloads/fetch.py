@@ -16,14 +16,14 @@ from pathlib import Path
 
 from prototxt.errors import CamcompatError, DownloadError
 from weights.atomic import staging, sync
-from weights.catalog import Model, RemoteFile, find
-from weights.catalog import home as default_home
 from weights.downloads.lockfile import Entry, LockError, Lockfile
 from weights.downloads.policy import Policy
 from weights.downloads.progress import bar, say
 from weights.downloads.transfer import Received, SilentHostError, Transfer
 from weights.downloads.verify_file import TruncatedError, verify
 from weights.locks import exclusive
+from weights.models import Model, RemoteFile, find
+from weights.models import home as default_home
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
 
@@ -67,7 +67,7 @@ def download(
 
     Args:
         name: a name or alias of the catalogue, or an entry.
-        home: the folder of all models, by default :func:`weights.catalog.home`.
+        home: the folder of all models, by default :func:`weights.models.home`.
         offline: never touch the network (also: ``CAMCOMPAT_OFFLINE=1``).
         progress: show a bar if stderr is a terminal.
         force: fetch files again that are there already.

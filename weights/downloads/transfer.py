@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prototxt.errors import DownloadError
-from weights.catalog import RemoteFile
 from weights.downloads.body import Pace, TransientError, chunks, encoding, inflated
 from weights.downloads.policy import Policy
 from weights.downloads.progress import Advance
 from weights.downloads.verify_file import Digests, TruncatedError, content, digests_of
+from weights.models import RemoteFile
 
 if TYPE_CHECKING:
     import requests

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prototxt.errors import DownloadError, WeightsError
-from weights.catalog import RemoteFile
 from weights.files.foreign import HEAD, refuse_foreign
+from weights.models import RemoteFile
 
 __all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
 

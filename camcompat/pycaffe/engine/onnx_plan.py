@@ -14,7 +14,7 @@ import onnxruntime
 from camcompat.pycaffe.engine.blob import Blob
 from camcompat.pycaffe.errors import not_offered
 from converters.graph.graph import Value
-from converters.lower.lowering import Lowered
+from converters.lowering.lower_net import Lowered
 from converters.onnx_backend.file import onnx_model
 
 __all__ = ["OnnxPlan"]

@@ -14,7 +14,7 @@ from camcompat.pycaffe.engine.structure import Step, feeds_softmax
 from camcompat.pycaffe.errors import CaffeError
 from converters.graph.dims import Shape
 from converters.graph.graph import Graph, Value
-from converters.lower.lowering import DOUBLE_LIMIT, Lowered, lower
+from converters.lowering.lower_net import DOUBLE_LIMIT, Lowered, lower
 from prototxt import Layer, Net
 
 __all__ = ["Plan", "Runner"]
@@ -150,7 +150,7 @@ def _derived(value: Value, blobs: Sequence[Blob]) -> bool:
 
 
 def _accumulate(graph: Graph) -> None:
-    """As `converters.lower.lowering.mark_logits`, which sees no softmax in a graph of one layer."""
+    """As `converters.lowering.lower_net.mark_logits`, which sees no softmax in a graph of one layer."""
     for node in graph.nodes:
         weight: Any = node.inputs[1] if node.op == "linear" else None
         if weight is not None and weight.data is not None and weight.data.size <= DOUBLE_LIMIT:

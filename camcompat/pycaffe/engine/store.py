@@ -11,8 +11,8 @@ import weights as weight_files
 from camcompat.pycaffe import modes
 from camcompat.pycaffe.engine.blob import Blob, BlobVec
 from camcompat.pycaffe.engine.fillers import fill
-from converters.lower.blobs import FileBlobs
-from converters.lower.lowering import CamcompatWarning
+from converters.lowering.blobs import FileBlobs
+from converters.lowering.lower_net import CamcompatWarning
 from prototxt import Layer, Net
 from prototxt.errors import WeightsError
 

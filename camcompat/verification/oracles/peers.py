@@ -127,8 +127,8 @@ def _write_weights(subject: Subject, target: Path) -> None:
 
 def _blobs(subject: Subject) -> dict[str, list[np.ndarray]]:
     """Every layer's blobs, as they are asked for when the net is lowered."""
-    from converters.lower.blobs import blob_source
-    from converters.lower.lowering import lower
+    from converters.lowering.blobs import blob_source
+    from converters.lowering.lower_net import lower
 
     source = _Recording(blob_source(subject.caffemodel))
     lower(subject.net, source)

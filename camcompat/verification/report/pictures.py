@@ -28,7 +28,7 @@ def png_uri(pixels: np.ndarray) -> str:
 
 
 def map_uri(cam: np.ndarray, low: float, high: float) -> str:
-    """A map (h, w) in the colours of `camcompat.pictures.render`, ``low`` to ``high``; what is not a number is black."""
+    """A map (h, w) in the colours of `render.ember`, ``low`` to ``high``; what is not a number is black."""
     from camcompat.pictures.render import ember
 
     finite = np.nan_to_num(cam.astype(np.float64), nan=low, posinf=high, neginf=low)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.lower.blobs import WeightsLike, blob_source
-from converters.lower.build import NetLike, Shapes, build, umask
+from converters.lowering.blobs import WeightsLike, blob_source
+from converters.lowering.build import NetLike, Shapes, build, umask
 from converters.torch_backend.module import torch_module
 from converters.torch_backend.net import TorchNet
 from converters.torch_backend.source.about import paragraphs
@@ -47,7 +47,7 @@ def to_python(
         PrototxtError, WeightsError, ConversionError: with the place and the remedy.
 
     >>> from tempfile import mkdtemp
-    >>> from weights.catalog import find
+    >>> from weights.models import find
     >>> model = find("shapes-cam")
     >>> path = to_python(model.path("prototxt"), model.path("caffemodel"), Path(mkdtemp()) / "shapes.py")
     >>> "self.CAM_conv = nn.Conv2d(64, 96, 3, padding=1, groups=2)" in path.read_text()
