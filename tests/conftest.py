@@ -28,15 +28,15 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SLOW = (
-    "test_jobs",
+    "camcompat/jobs/",
     "test_pytorch_docs",
-    "robustness",
-    "test_verification",
-    "test_documents",
-    "test_nets",
-    "test_corpus",
-    "test_python_source",
-    "test_torch_compile",
+    "robustness/",
+    "camcompat/verification/",
+    "tests/test_documents",
+    "nets/test_nets",
+    "nets/test_corpus",
+    "torch_backend/test_source",
+    "torch_backend/test_compile",
 )
 
 

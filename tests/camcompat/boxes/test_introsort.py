@@ -12,7 +12,7 @@ import pytest
 
 from camcompat.boxes.introsort import introsort
 
-RECORDED = Path(__file__).parent.parent / "data" / "std_sort.json"  # made with g++ 12.2 by the program below
+RECORDED = Path(__file__).parent.parent.parent / "data" / "std_sort.json"  # made with g++ 12.2 by the program below
 
 PROGRAM = """
 #include <algorithm>

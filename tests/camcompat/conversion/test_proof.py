@@ -21,7 +21,7 @@ from converters.torch_backend.module import torch_module
 from prototxt import ConversionError
 from weights.models import find
 
-DETECTION = Path(__file__).resolve().parents[1] / "data" / "conformance" / "DetectionOutput" / "batch2" / "net.prototxt"
+DETECTION = Path(__file__).resolve().parents[2] / "data" / "conformance" / "DetectionOutput" / "batch2" / "net.prototxt"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from camcompat.conversion.catalogue import description
 from converters import to_onnx
 from weights.models import find
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 EMBEDDED = ROOT / "weights" / "embedded" / "shapes-cam" / "pictures"
 PICTURES = [EMBEDDED / name for name in ("05-star.jpg", "06-arrow.jpg", "12-heart.jpg")]

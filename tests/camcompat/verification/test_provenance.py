@@ -24,7 +24,7 @@ from camcompat.conversion.onnx_inspection import inspect_onnx
 from converters.provenance import digest_ahead, provenance
 from weights.models import find
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = find("shapes-cam")
 FILES = (MODEL.path("prototxt"), MODEL.path("caffemodel"))
 HASHES = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FILES}

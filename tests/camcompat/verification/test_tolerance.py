@@ -17,7 +17,7 @@ from weights.models import find
 
 MODEL = find("shapes-cam")
 FILES = (MODEL.path("prototxt"), MODEL.path("caffemodel"))
-STORED = Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz"
+STORED = Path(__file__).resolve().parents[2] / "data" / "shapes-cam.npz"
 BLOBS = "the caffemodel's blobs, bit for bit"
 
 NET = prototxt.loads("""input: "x" input_shape { dim: 1 dim: 4 dim: 6 dim: 6 }

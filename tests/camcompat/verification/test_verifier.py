@@ -23,7 +23,7 @@ from camcompat.verification.oracles import peers as peer_programs
 from converters.layers.registry import find_layer, layer
 from weights.models import find
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 MODEL = find("shapes-cam")
 FILES = (MODEL.path("prototxt"), MODEL.path("caffemodel"))
 ALONE, WHOLE, BLOBS = "each layer alone, in float64", "the whole net, in float64", "the caffemodel's blobs, bit for bit"

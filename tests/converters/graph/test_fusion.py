@@ -16,7 +16,7 @@ import prototxt
 from converters.graph.fusion import fold
 from weights.models import find
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 HOSTS = {
     "Convolution": "convolution_param { num_output: 6 kernel_size: 3 group: 2 }",
     "Deconvolution": "convolution_param { num_output: 6 kernel_size: 3 group: 2 bias_term: false }",

@@ -13,7 +13,7 @@ import pytest
 import converters
 import prototxt
 
-SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
+SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
 CORPUS = SHARED / "corpus"
 
 # Caffe's own float32 noise: its prob differs from the exact (float64) evaluation of this net by 7.2e-6 already.

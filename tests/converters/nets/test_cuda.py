@@ -24,7 +24,7 @@ if not torch.cuda.is_available():
     pytest.skip("needs an NVIDIA GPU that this torch can use", allow_module_level=True)
 
 MODEL = find("shapes-cam")
-EXPECTED = np.load(Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz")
+EXPECTED = np.load(Path(__file__).resolve().parents[2] / "data" / "shapes-cam.npz")
 
 
 @pytest.fixture(autouse=True)

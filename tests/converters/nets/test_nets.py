@@ -13,7 +13,7 @@ import pytest
 import converters
 from weights.models import find
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 CAM_NETS = {
     "googlenet-cam-imagenet": "deploy_googlenetCAM",
     "googlenet-cam-places205": "deploy_googlenetCAM_places205",

@@ -18,7 +18,7 @@ from converters.cam.head import find_cam_head
 from prototxt import CamcompatError
 from weights.models import find
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 CONFORMANCE = DATA / "conformance"
 
 

@@ -26,7 +26,7 @@ from camcompat.conversion.converter import convert
 from camcompat.verification import verify
 from weights.models import find
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "tests" / "data"
 MODEL = find("shapes-cam")
 SOURCES = (MODEL.path("prototxt"), MODEL.path("caffemodel"))

@@ -18,7 +18,7 @@ from converters.onnx_backend.quantization import annotate, store_as_fp16
 from prototxt import CamcompatError
 from weights.models import find
 
-EXPECTED = np.load(Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz")
+EXPECTED = np.load(Path(__file__).resolve().parents[2] / "data" / "shapes-cam.npz")
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_a_whole_net_verifies_and_a_damaged_weight_is_located(tmp_path: Path, mo
     path = converters.to_onnx(*files, tmp_path / "net.onnx")
     layers = transformed(path)
     assert len(layers) >= 2
-    stored = Path(__file__).resolve().parents[1] / "data" / "shapes-cam.npz"
+    stored = Path(__file__).resolve().parents[2] / "data" / "shapes-cam.npz"
     assert verify(*files, path, expected=[stored]).ok
     model = onnx.load(path)
     tensor = next(each for each in model.graph.initializer if each.name == f"{layers[-1]}.weight")

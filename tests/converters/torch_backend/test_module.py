@@ -19,7 +19,7 @@ import prototxt
 from converters.torch_backend.source.file import python_source, save_weights
 from weights.models import find
 
-CONFORMANCE = Path(__file__).resolve().parents[1] / "data" / "conformance"
+CONFORMANCE = Path(__file__).resolve().parents[2] / "data" / "conformance"
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from converters.torch_backend.source.file import python_source
 from converters.torch_backend.source.plan import Plan
 from weights.models import find
 
-SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
-DATA = Path(__file__).resolve().parents[1] / "data"
+SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
+DATA = Path(__file__).resolve().parents[2] / "data"
 SLOW = {"dilation8_camvid", "vgg16_places", "bvlc_alexnet", "caffenet_fullconv", "v0_imagenet", "kevinnet48_v1"}
 LOOSER = {"dilation8_camvid": parity.SUMS}  # see test_corpus
 CAM_NETS = {

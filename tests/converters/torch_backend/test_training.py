@@ -17,7 +17,7 @@ from camcompat.pictures.preprocess import Preprocess
 from weights.models import find
 
 MODEL = find("shapes-cam")
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 EXPECTED = np.load(DATA / "shapes-cam.npz")
 
 

@@ -15,7 +15,7 @@ import prototxt
 import weights
 from weights.models import find
 
-CONFORMANCE = Path(__file__).resolve().parents[1] / "data" / "conformance"
+CONFORMANCE = Path(__file__).resolve().parents[2] / "data" / "conformance"
 CASES = [path.parent for path in sorted(CONFORMANCE.glob("*/*/weights.caffemodel"))]
 
 

@@ -310,6 +310,6 @@ def test_importing_loads_neither_requests_nor_protobuf_nor_rich() -> None:
         "import sys, weights.downloads.fetch, weights.models; weights.catalog();"
         "print([name for name in ('requests', 'google.protobuf', 'rich', 'numpy') if name in sys.modules])"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -22,7 +22,7 @@ from file_server import FileServer, Request, breaks_after, plain, ranges
 from prototxt.errors import DownloadError
 from weights.models import RemoteFile
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
 CHILD = """

@@ -13,7 +13,7 @@ import weights
 from prototxt import WeightsError, load, loads
 from weights.files.wire import delimited, tag, varint
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded" / "shapes-cam"
+EMBEDDED = Path(__file__).resolve().parents[3] / "weights" / "embedded" / "shapes-cam"
 SHAPES = EMBEDDED / "shapes-cam.caffemodel"
 
 

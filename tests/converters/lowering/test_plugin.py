@@ -92,4 +92,4 @@ def test_a_known_type_is_replaced_only_on_request() -> None:
         'text = \'input: "x" input_shape { dim: 2 } layer { name: "r" type: "ReLU" bottom: "x" top: "y" }\'\n'
         "assert to_numpy(prototxt.loads(text), {})(np.array([-1.0, 2.0])).tolist() == [-2.0, 4.0]\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

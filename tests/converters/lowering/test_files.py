@@ -16,7 +16,7 @@ from camcompat.conversion.inspection import inspect
 from converters import CamcompatWarning
 from prototxt import CamcompatError, ConversionError, PrototxtError, WeightsError, deploy, load, loads
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EMBEDDED = ROOT / "weights" / "embedded" / "shapes-cam"
 SHAPES = EMBEDDED / "shapes-cam.caffemodel"
 

@@ -46,7 +46,7 @@ def test_inputs_that_meet_share_their_batch() -> None:
 )
 def test_the_streams_of_a_recurrent_net_are_its_batch(case: str, tmp_path: Path) -> None:
     """Each stream stands alone: two copies of Caffe's streams give two copies of its outputs."""
-    folder = Path(__file__).resolve().parents[1] / "data" / "conformance" / case
+    folder = Path(__file__).resolve().parents[2] / "data" / "conformance" / case
     stored = np.load(folder / "io.npz")
     path = converters.to_onnx(folder / "net.prototxt", folder / "weights.caffemodel", tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
