@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from camcompat.boxes import find_boxes
     from camcompat.cam.labels import read_labels
-    from camcompat.cam.model import Model, load
+    from camcompat.cam.model import Model
     from camcompat.cam.pipelines.matlab import demo_image, merge_ten_crop, prepare_image, result_picture
     from camcompat.cam.result import Result, cam_maps
     from camcompat.conversion.converter import convert
     from camcompat.conversion.inspection import inspect
     from camcompat.jobs.mapping import Summary, map_pictures
+    from camcompat.loading import load
     from camcompat.pictures.images import read_image
     from camcompat.pictures.preprocess import Preprocess
     from camcompat.pictures.render import colourise, ember, jet, overlay
@@ -74,7 +75,7 @@ _HOME = {
     "find_boxes": "camcompat.boxes",
     "inspect": "camcompat.conversion.inspection",
     "jet": "camcompat.pictures.render",
-    "load": "camcompat.cam.model",
+    "load": "camcompat.loading",
     "map_pictures": "camcompat.jobs.mapping",
     "merge_ten_crop": "camcompat.cam.pipelines.matlab",
     "overlay": "camcompat.pictures.render",

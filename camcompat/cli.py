@@ -86,4 +86,5 @@ def main(debug: bool) -> None:
 
 
 def _note(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
-    click.echo(f"note: {printable(str(message))}", err=True)
+    for note in getattr(message, "notes", (message,)):
+        click.echo(f"note: {printable(str(note))}", err=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from converters.layers.registry import layer, layer_types
     from converters.lowering.blobs import FileBlobs, ShapesOnly, Synthetic
-    from converters.lowering.lower_net import CamcompatWarning, Lowered, lower
+    from converters.lowering.lower_net import Lowered, lower
+    from converters.lowering.notes import CamcompatWarning
     from converters.numpy_backend.net import NumpyNet, to_numpy
     from converters.onnx_backend.file import to_onnx
     from converters.torch_backend.module import to_torch
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from converters.torch_backend.write_back import to_caffemodel
 
 _HOMES = {
-    "CamcompatWarning": "lowering.lower_net",
+    "CamcompatWarning": "lowering.notes",
     "FileBlobs": "lowering.blobs",
     "Lowered": "lowering.lower_net",
     "NumpyNet": "numpy_backend.net",

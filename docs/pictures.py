@@ -11,7 +11,7 @@ from PIL import Image
 
 import camcompat
 from camcompat.cam.model import Model
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
 from camcompat.pictures.render import colourise
 from converters import to_onnx
 from weights.models import find

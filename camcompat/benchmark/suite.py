@@ -15,8 +15,8 @@ from camcompat.benchmark.machine import machine
 from camcompat.benchmark.nets import Subject, subjects, vgg16
 from camcompat.benchmark.processes import Process, conversions, run_by_turns
 from camcompat.benchmark.race import Contestant, Timing, race
-from camcompat.conversion.catalogue import description
-from camcompat.conversion.int8 import quantise
+from camcompat.conversion.metadata import description
+from camcompat.conversion.reduction import quantise
 from weights.models import find
 
 __all__ = ["SECTIONS", "bench"]

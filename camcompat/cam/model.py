@@ -18,8 +18,6 @@ from camcompat.cam.network import Network
 from camcompat.cam.pipelines import make_pipeline
 from camcompat.cam.pipelines.base import Pipeline
 from camcompat.cam.result import BoxRule, Result
-from camcompat.cam.session import Provider, open_session
-from camcompat.loading import onnx_path
 from camcompat.pictures.images import ImageSource, is_picture, read_image, source_name
 from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from camcompat.pictures.images import ImageSources
     from camcompat.pictures.imresize import Border
 
-__all__ = ["Boxes", "Classes", "Model", "load"]
+__all__ = ["Boxes", "Classes", "Model"]
 
 Classes: TypeAlias = int | str | Sequence[int | str]
 """Classes by index or label."""
@@ -53,42 +51,8 @@ class _Request:
     rule: BoxRule | None
 
 
-def load(
-    name_or_path: str | os.PathLike[str],
-    *,
-    threads: int | None = None,
-    providers: Sequence[Provider] | None = None,
-    preprocess: Mapping[str, Any] | None = None,
-    labels: str | os.PathLike[str] | Sequence[str] | None = None,
-) -> Model:
-    """Open a CAM network: an ``.onnx`` file, or a name of the catalogue (``camcompat list``).
-
-    A catalogue network that is downloaded but not yet converted is converted first, where the converters are installed.
-
-    Args:
-        name_or_path: the file or the name.
-        threads: threads within one operator; None: every core that this process may use.
-        providers: onnxruntime's execution providers, as "cuda"; None: the CPU. CUDA runs without TF32, unless you ask
-            for it.
-        preprocess: values that replace those of the file: "resize", "crop", "mean", "scale", "channels"
-            (see ``Preprocess.from_mapping``).
-        labels: class names, or a file of them, that replace those of the file.
-
-    Raises:
-        CamcompatError: no such file or name, not an ONNX file, a network converted without CAM.
-
-    >>> load("net.caffemodel")
-    Traceback (most recent call last):
-        ...
-    prototxt.errors.CamcompatError: net.caffemodel: is no ONNX file; convert it first: `camcompat convert`
-    """
-    path = onnx_path(name_or_path)
-    session = open_session(path, threads=threads, providers=providers)
-    return Model(session, source=str(path), preprocess=preprocess, labels=labels)
-
-
 class Model(Network):
-    """A CAM network that takes pictures; ``load`` makes them. Calling it from several threads is safe.
+    """A CAM network that takes pictures; ``camcompat.load`` makes them. Calling it from several threads is safe.
 
     Attributes:
         source, session, interface, metadata: see ``Network``.

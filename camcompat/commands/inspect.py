@@ -43,7 +43,7 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
 def _print_onnx(path: str, as_json: bool) -> None:
     import json
 
-    from camcompat.conversion.onnx_inspection import inspect_onnx
+    from camcompat.conversion.inspection import inspect_onnx
     from prototxt.errors import escaped
 
     found = inspect_onnx(path)

@@ -42,9 +42,9 @@ def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]
 
 
 def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
-    from converters.lowering.plugin import load_plugin
-
     for value in values:
+        from converters.lowering.plugin import load_plugin  # which loads every layer, and protobuf
+
         load_plugin(value)
     return values
 

@@ -5,30 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from camcompat.conversion.catalogue import description
-from camcompat.conversion.metadata import check_metadata, merged
+from camcompat.conversion.dense_file import write_dense
+from camcompat.conversion.metadata import check_metadata, completed, description, merged
 from camcompat.conversion.proof import Proof
-from camcompat.conversion.reduction import check_dtype, reduce_file
-from camcompat.conversion.training_recipe import completed
+from camcompat.conversion.reduction import check_reduction, reduce_file
+from converters.options import OF_THE_NET, Options, Shapes
 from prototxt.errors import CamcompatError, ConversionError
 from weights.atomic import publish, staged, staging
 
 if TYPE_CHECKING:
-    from converters import Lowered
     from converters.cam.head import CamHead
     from converters.lowering.blobs import WeightsLike
-    from converters.lowering.build import NetLike, Shapes
+    from converters.lowering.build import NetLike
     from weights.models import Model
 
 __all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
 
 FORMATS = ("onnx", "torch")
-Origin: TypeAlias = "Callable[[], dict[str, Any]]"
+Origin: TypeAlias = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -91,111 +90,105 @@ def convert(
 
     >>> convert("deploy.prototxt", "net.caffemodel", "models")       # doctest: +SKIP
     """
-    from converters.lowering.blobs import blob_source
-    from converters.lowering.build import build
-    from converters.provenance import digest_ahead, provenance
-
-    check_dtype(dtype, calibrate, dense=dense)
-    if dense and portable:
-        raise ConversionError("a dense file is made for onnxruntime, not portable", remedy="choose dense or portable")
+    options = Options(
+        outputs=outputs,
+        input_shapes=input_shapes,
+        keep_losses=keep_losses,
+        cam=cam,
+        top_k=top_k,
+        fold=fold,
+        winograd=winograd,
+        portable=portable,
+        dtype=dtype,
+    )
+    check_reduction(options, calibrate, dense=dense)
     unknown = [entry for entry in formats if entry not in FORMATS]
     if unknown:
         raise ConversionError(f'there is no format "{unknown[0]}"', remedy=f"choose from {', '.join(FORMATS)}")
     if name is not None and Path(name).name != name:
         raise ConversionError(f'"{name}" is no name for files', remedy="give the folder apart, as --out")
-    options = {"outputs": outputs, "input_shapes": input_shapes, "keep_losses": keep_losses}
-    blobs = blob_source(caffemodel)
-    digest_ahead(blobs)
-    lowered = build(prototxt, blobs, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
-    origin = partial(provenance, lowered, blobs)
-    stem = name or _stem(lowered.net.source, caffemodel) + suffix(dtype, portable)
+    made = _Conversion(prototxt, caffemodel, options, metadata, maps="onnx" in formats)
+    stem = name or _stem(made.lowered.net.source, caffemodel) + suffix(options)
     target = Path(folder)
-    head = None
-    if "onnx" in formats:
+    with _staging(target) as stage:
+        artefacts = made.onnx(stage / f"{stem}.onnx", calibrate, dense=dense) if "onnx" in formats else []
+        if "torch" in formats:
+            artefacts += made.torch(stage / f"{stem}.py")
+        return _publish(stage, target, artefacts)
+
+
+class _Conversion:
+    """A net on its way from its sources to its files, each proved before it is one."""
+
+    def __init__(
+        self,
+        prototxt: NetLike | None,
+        caffemodel: WeightsLike,
+        options: Options,
+        metadata: Mapping[str, Any] | None,
+        *,
+        maps: bool,
+    ) -> None:
+        from converters.lowering.blobs import blob_source
+        from converters.lowering.build import build
+        from converters.provenance import digest_ahead
+
+        self.prototxt, self.options = prototxt, options
+        self.blobs = blob_source(caffemodel)
+        digest_ahead(self.blobs)
+        self.lowered = build(prototxt, self.blobs, options)
+        self.head = self._head() if maps else None
+        self.metadata = completed(self.lowered, metadata)
+        self.lowered.warn()
+        check_metadata(self.lowered, self.head, self.metadata)
+        self.proof = Proof(self.lowered, self.head)
+
+    def _head(self) -> CamHead | None:
         from converters.onnx_backend.file import cam_head
 
-        head = cam_head(lowered, cam, outputs=outputs, portable=portable)
-    metadata = completed(lowered, metadata)
-    check_metadata(lowered, head, metadata)
-    with _staging(target) as stage:
-        made = []
-        proof = Proof(lowered, head)
-        if "onnx" in formats:
-            forms = {"fold": fold, "winograd": False if dtype == "int8" else winograd, "portable": portable}
-            chosen = {**options, "cam": cam, "fold": None if fold else False}
-            chosen |= {"winograd": winograd, "portable": portable or None}
-            of_onnx = cache(partial(origin, options=chosen, packages=("onnx",)))
-            made.append(_onnx(lowered, head, proof, stage / f"{stem}.onnx", top_k, metadata, of_onnx, forms))
-            if dtype != "float32":
-                words = reduce_file(made[-1].path, dtype, calibrate)
-                made[-1] = replace(made[-1], proof=f"{made[-1].proof}; {words}")
-            if dense:
-                made.append(
-                    _dense(prototxt, caffemodel, made[-1], top_k, metadata, of_onnx, calibrate, winograd is not False)
-                )
-        if "torch" in formats:
-            of_torch = cache(partial(origin, options=options, packages=("torch",)))
-            made += _torch(lowered, proof, stage / f"{stem}.py", metadata, of_torch)
-        return _publish(stage, target, made)
+        return cam_head(self.lowered, self.options)
+
+    def _origin(self, package: str, options: Mapping[str, Any]) -> Origin:
+        from converters.provenance import provenance
+
+        return cache(partial(provenance, self.lowered, self.blobs, options=options, packages=(package,)))
+
+    def onnx(self, path: Path, calibrate: str | os.PathLike[str] | None, *, dense: bool) -> list[Artefact]:
+        """The ONNX file, proved, with what was measured noted in it; smaller or dense forms of it."""
+        from converters.onnx_backend.file import onnx_model
+
+        origin = self._origin("onnx", self.options.recorded())
+        model = onnx_model(self.lowered, self.head, self.options, metadata=self.metadata, origin=origin)
+        words = self.proof.of_onnx(model.save(path))
+        model.add_metadata(path, {"provenance": {**origin(), "verification": self.proof.figures}})
+        if self.options.dtype != "float32":
+            words = f"{words}; {reduce_file(path, self.options.dtype, calibrate)}"
+        made = [Artefact(path, "ONNX", words)]
+        if dense:
+            about = {**(self.metadata or {}), "provenance": origin()}
+            beside, words = write_dense(self.prototxt, self.blobs, path, self.options, about, pictures=calibrate)
+            made.append(Artefact(beside, "dense ONNX", words))
+        return made
+
+    def torch(self, path: Path) -> list[Artefact]:
+        """The source and the weights, proved."""
+        try:
+            from converters.torch_backend.module import torch_module
+            from converters.torch_backend.source.file import write_python
+        except ImportError as error:
+            remedy = 'pip install "camcompat[torch]", or --format onnx'
+            raise ConversionError(f"the PyTorch format needs {error.name or error}", remedy=remedy) from error
+        module = torch_module(self.lowered)
+        words = self.proof.of_torch(module)
+        origin = self._origin("torch", self.options.recorded(OF_THE_NET))
+        about = {**(self.metadata or {}), "provenance": {**origin(), "verification": self.proof.figures}}
+        write_python(module, path, source=self.lowered.net.source, metadata=about)
+        return [Artefact(path, "PyTorch source", words), Artefact(path.with_suffix(".safetensors"), "weights", words)]
 
 
-def _onnx(
-    lowered: Lowered,
-    head: CamHead | None,
-    proof: Proof,
-    path: Path,
-    top_k: int,
-    metadata: Mapping[str, Any] | None,
-    origin: Origin,
-    forms: Mapping[str, Any],
-) -> Artefact:
-    """The ONNX file, proved; what was measured is then noted in it."""
-    from converters.onnx_backend.file import onnx_model
-
-    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
-    words = proof.of_onnx(model.save(path))
-    model.add_metadata(path, {"provenance": {**origin(), "verification": proof.figures}})
-    return Artefact(path, "ONNX", words)
-
-
-def _dense(
-    prototxt: NetLike | None,
-    caffemodel: WeightsLike,
-    plain: Artefact,
-    top_k: int,
-    metadata: Mapping[str, Any] | None,
-    origin: Origin,
-    pictures: str | os.PathLike[str] | None,
-    winograd: bool,
-) -> Artefact:
-    from camcompat.conversion.dense_file import write_dense
-
-    about = {**(metadata or {}), "provenance": origin()}
-    options: dict[str, Any] = {"top_k": top_k, "metadata": about, "pictures": pictures, "winograd": winograd}
-    path, words = write_dense(prototxt, caffemodel, plain.path, **options)
-    return Artefact(path, "dense ONNX", words)
-
-
-def _torch(
-    lowered: Lowered, proof: Proof, path: Path, metadata: Mapping[str, Any] | None, origin: Origin
-) -> list[Artefact]:
-    try:
-        from converters.torch_backend.module import torch_module
-        from converters.torch_backend.source.file import write_python
-    except ImportError as error:
-        raise ConversionError(
-            f"the PyTorch format needs {error.name or error}", remedy='pip install "camcompat[torch]", or --format onnx'
-        ) from error
-    module = torch_module(lowered)
-    words = proof.of_torch(module)
-    about = {**(metadata or {}), "provenance": {**origin(), "verification": proof.figures}}
-    write_python(module, path, source=lowered.net.source, metadata=about)
-    return [Artefact(path, "PyTorch source", words), Artefact(path.with_suffix(".safetensors"), "weights", words)]
-
-
-def suffix(dtype: str = "float32", portable: bool = False) -> str:
+def suffix(options: Options) -> str:
     """What a file of smaller numbers, or for other runtimes, is called: it does not take the place of the usual one."""
-    return ("-portable" if portable else "") + ("" if dtype == "float32" else f"-{dtype}")
+    return ("-portable" if options.portable else "") + ("" if options.dtype == "float32" else f"-{options.dtype}")
 
 
 def _stem(source: str, caffemodel: object) -> str:
@@ -240,8 +233,8 @@ def convert_model(model: Model, folder: Path | None = None, **options: Any) -> l
         remedy = f"`camcompat download {model.name}`, or put it there"
         raise CamcompatError(f"not downloaded: {place}", where=model.name, remedy=remedy)
     target = folder or (model.root or home()) / model.name
-    kind = {key: options[key] for key in ("dtype", "portable") if key in options}
-    options = {"name": model.name + suffix(**kind), **options}
+    kind = Options(**{key: options[key] for key in ("dtype", "portable") if key in options})
+    options = {"name": model.name + suffix(kind), **options}
     options["metadata"] = merged(description(model), options.get("metadata") or {})
     prototxt = model.path("prototxt") if model.present("prototxt") else None
     return convert(prototxt, model.path("caffemodel"), target, **options)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camcompat.cam.model import Model, load
+from camcompat.cam.model import Model
+from camcompat.cam.session import open_session
 from camcompat.conversion.reduction import Arrays, agreement, in_words, picture_files
+from converters.options import Options
 
 if TYPE_CHECKING:
     from converters.lowering.blobs import WeightsLike
@@ -25,18 +27,17 @@ def write_dense(
     prototxt: NetLike | None,
     caffemodel: WeightsLike,
     plain: Path,
+    options: Options,
+    metadata: Mapping[str, Any],
     *,
-    top_k: int = 5,
-    metadata: Mapping[str, Any] | None = None,
     pictures: str | os.PathLike[str] | None = None,
-    winograd: bool = True,
 ) -> tuple[Path, str]:
     """Write ``NAME-dense.onnx`` beside ``NAME.onnx``, compare the two on pictures, and note the agreement in it.
 
     Args:
         prototxt, caffemodel: the sources.
         plain: the file of single crops, which was made of them.
-        top_k, metadata, winograd: as for `converters.to_onnx`.
+        options, metadata: of the conversion.
         pictures: a folder of them; None: the embedded ones.
 
     Raises:
@@ -46,16 +47,20 @@ def write_dense(
     from converters.onnx_backend.quantization import annotate
     from weights.models import find
 
-    by_crops = load(plain)
+    by_crops = _opened(plain)
     canvas, path = by_crops.preprocess.canvas, plain.with_name(f"{plain.stem}-dense.onnx")
-    to_dense_onnx(prototxt, caffemodel, path, canvas=canvas, top_k=top_k, metadata=metadata, winograd=winograd)
+    to_dense_onnx(prototxt, caffemodel, path, options, canvas=canvas, metadata=metadata)
     folder = find("shapes-cam").path("prototxt").parent / "pictures" if pictures is None else Path(pictures)
     files = picture_files(folder, MOST)
     expected = [_outputs(by_crops, file, 10) for file in files]
-    at_once = load(path)
+    at_once = _opened(path)
     figures = agreement(expected, [_outputs(at_once, file, "dense") for file in files])
     annotate(path, {"agreement": {**figures, "inputs": len(files), "compared_on": "pictures", "with": "ten crops"}})
     return path, f"two passes against ten crops, {len(files)} pictures: {in_words(figures)}"
+
+
+def _opened(path: Path) -> Model:
+    return Model(open_session(path), source=str(path))
 
 
 def _outputs(model: Model, file: Path, crops: Any) -> Arrays:

@@ -1,9 +1,15 @@
-"""`camcompat convert --dtype`: a smaller ONNX file, and how well it agrees with the float32 one."""
+"""`camcompat convert --dtype`: a smaller ONNX file, and how well it agrees with the float32 one.
+
+fp16 stores weights in half the bytes; int8 lets convolutions compute in 8 bits, calibrated on pictures with
+onnxruntime's quantiser.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,33 +17,37 @@ import numpy as np
 import onnxruntime
 
 from camcompat.cam.session import CAM_OUTPUTS, open_session, read_metadata
-from camcompat.conversion.int8 import quantise
 from camcompat.pictures.images import read_image
 from camcompat.pictures.preprocess import Preprocess
-from prototxt.errors import CamcompatError
+from converters.options import Options
+from prototxt.errors import CamcompatError, ConversionError
 from weights.atomic import publish, staging
 
-__all__ = ["Arrays", "agreement", "check_dtype", "in_words", "picture_files", "reduce_file"]
+__all__ = ["Arrays", "agreement", "check_reduction", "in_words", "picture_files", "quantise", "reduce_file"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 MOST = 200  # pictures: more of them do not move the ranges
 TOP = 5
+QUANTISED = ["Conv", "MaxPool", "Concat"]
 
 Arrays: TypeAlias = "dict[str, np.ndarray]"
 
 
-def check_dtype(dtype: str, calibrate: object, *, dense: bool) -> None:
+def check_reduction(options: Options, calibrate: object, *, dense: bool) -> None:
     """Refuse at once what could not be made later.
 
     Raises:
-        CamcompatError: an unknown dtype, int8 without pictures, a dense file of smaller numbers.
+        CamcompatError: an unknown dtype, int8 without pictures, a dense file of smaller numbers or for other runtimes.
     """
+    dtype = options.dtype
     if dtype not in ("float32", "fp16", "int8"):
         raise CamcompatError(f"there is no dtype {dtype!r}", where="convert", remedy="use float32, fp16 or int8")
     if dtype == "int8" and calibrate is None:
         raise CamcompatError("int8 needs pictures to calibrate on", where="convert", remedy="--calibrate FOLDER")
     if dense and dtype != "float32":
         raise CamcompatError(f"a dense file is float32, not {dtype}", where="convert", remedy="make them one by one")
+    if dense and options.portable:
+        raise ConversionError("a dense file is made for onnxruntime, not portable", remedy="choose dense or portable")
 
 
 def reduce_file(path: Path, dtype: str, calibrate: str | os.PathLike[str] | None) -> str:
@@ -45,7 +55,7 @@ def reduce_file(path: Path, dtype: str, calibrate: str | os.PathLike[str] | None
 
     Args:
         path: the file, from `camcompat convert`.
-        dtype: "fp16" (`converters.onnx_backend.quantization`) or "int8" (`camcompat.conversion.int8`).
+        dtype: "fp16" (`converters.onnx_backend.quantization`) or "int8".
         calibrate: a folder of pictures like those that the net will see; int8 needs it. fp16 without it is compared on
             noise.
 
@@ -154,3 +164,66 @@ def picture_files(folder: Path, most: int) -> list[Path]:
 def _noise(session: onnxruntime.InferenceSession) -> np.ndarray:
     shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape]
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32) * 50
+
+
+class _Batches:
+    """What onnxruntime calls a CalibrationDataReader: it asks for the next input until there is none."""
+
+    def __init__(self, name: str, batches: Sequence[np.ndarray]) -> None:
+        self.name, self.batches = name, iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {self.name: batch}
+
+
+def quantise(source: Path, target: Path, inputs: Sequence[np.ndarray]) -> None:
+    """Write a float32 ONNX file of ours again, convolutions in 8 bits (QDQ, weights per channel), but the CAM head.
+
+    Args:
+        source: the float32 file; `target`: the one to write.
+        inputs: batches (N, C, H, W) of real inputs; their ranges become the scales.
+
+    Raises:
+        CamcompatError: no inputs.
+
+    >>> quantise(Path("net.onnx"), Path("small.onnx"), [])
+    Traceback (most recent call last):
+        ...
+    prototxt.errors.CamcompatError: net.onnx: int8 needs pictures to calibrate on; --calibrate FOLDER
+    """
+    if not len(inputs):
+        raise CamcompatError("int8 needs pictures to calibrate on", where=str(source), remedy="--calibrate FOLDER")
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    from converters.onnx_backend.quantization import outside_of_int8
+
+    CalibrationDataReader.register(_Batches)
+    name, excluded = outside_of_int8(source)
+    with _quietly():
+        quantize_static(
+            str(source),
+            str(target),
+            _Batches(name, inputs),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=QUANTISED,
+            nodes_to_exclude=excluded,
+            per_channel=True,
+            reduce_range=True,  # processors without VNNI add products in 16 bits, which 8-bit weights overflow
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without its advice to run another tool first, and without onnxruntime's remark about the optional input k."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(3)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        onnxruntime.set_default_logger_severity(2)

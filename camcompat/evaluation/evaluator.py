@@ -84,7 +84,8 @@ def evaluate(
         ...
     prototxt.errors.CamcompatError: nothing.csv: no such file; check the path of the ground truth
     """
-    from camcompat.cam.model import Model, load
+    from camcompat.cam.model import Model
+    from camcompat.loading import load
 
     truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(truth)
     network = model if isinstance(model, Model) else load(model)

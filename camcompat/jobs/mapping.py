@@ -81,7 +81,7 @@ def map_pictures(
     >>> map_pictures("net.onnx", ["photos"], "maps", workers=2, top=1)           # doctest: +SKIP
     Summary(mapped=200, before=0, bad=(), results=PosixPath('maps/results.jsonl'))
     """
-    from camcompat.cam.model import load
+    from camcompat.loading import load
 
     if engine not in ENGINES:
         raise CamcompatError(f"engine is {engine!r}", where="map_pictures", remedy=f"use {' or '.join(ENGINES)}")

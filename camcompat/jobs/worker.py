@@ -71,7 +71,7 @@ class Worker:
     """One open model; called with a chunk, it returns a record per picture, in order."""
 
     def __init__(self, task: Task) -> None:
-        from camcompat.cam.model import load
+        from camcompat.loading import load
 
         self.task = task
         self.model = load(task.model, threads=task.threads, providers=task.providers)

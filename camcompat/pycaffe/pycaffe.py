@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -23,8 +22,7 @@ from camcompat.pycaffe.engine.structure import outputs_of, steps_of
 from camcompat.pycaffe.engine.training import check_phase
 from camcompat.pycaffe.errors import CaffeError, not_offered
 from converters.layers.registry import layer_types
-from converters.lowering.lower_net import CamcompatWarning
-from converters.lowering.notes import file_notes
+from converters.lowering.notes import file_notes, warn
 from prototxt.training.data_layers import UnknownShape
 
 __all__ = ["TEST", "TRAIN", "Net"]
@@ -75,9 +73,7 @@ class Net(Batches):
             *file_notes(self._net, self._store.file or self._store),
             *(note for each in self._runners if each for note in each.notes),
         ]
-        for note in [*self._net.notes, *notes]:
-            warnings.warn(note, CamcompatWarning, stacklevel=2)
-        self._store.settle()
+        warn([*self._net.notes, *notes, *self._store.settle()])
         self._passes = Passes(self._net, self._steps, self._runners, self.blobs)
         self._describe()
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from converters import Lowered
     from converters.cam.head import CamHead
     from converters.lowering.blobs import WeightsLike
-    from converters.lowering.build import NetLike, Shapes
+    from converters.lowering.build import NetLike
+    from converters.options import Shapes
     from prototxt import Net
 
 __all__ = ["Arrays", "Place", "Subject"]
@@ -73,14 +74,17 @@ class Subject:
         """Lower the net, and convert it into ``folder`` unless the ONNX file is given."""
         from converters import to_onnx
         from converters.lowering.build import build
+        from converters.options import Options
 
-        options: dict[str, Any] = {"input_shapes": input_shapes, "keep_losses": keep_losses}
-        lowered = build(prototxt, caffemodel, **options)
+        lowered = build(prototxt, caffemodel, Options(input_shapes=input_shapes, keep_losses=keep_losses))
+        lowered.warn()
         path = onnx
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `build` has said them
-            if path is None:
-                path = to_onnx(prototxt, caffemodel, folder / "net.onnx", **options)
+        if path is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they are said
+                path = to_onnx(
+                    prototxt, caffemodel, folder / "net.onnx", input_shapes=input_shapes, keep_losses=keep_losses
+                )
         session = open_session(path)
         made = cls(prototxt, caffemodel, lowered, path, onnx is not None, input_shapes, keep_losses)
         made.metadata = read_metadata(session, str(path))

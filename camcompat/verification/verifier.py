@@ -24,7 +24,8 @@ from camcompat.verification.subject import Subject
 
 if TYPE_CHECKING:
     from converters.lowering.blobs import WeightsLike
-    from converters.lowering.build import NetLike, Shapes
+    from converters.lowering.build import NetLike
+    from converters.options import Shapes
     from prototxt import Net
 
 __all__ = ["verify"]
@@ -146,7 +147,7 @@ class _Questions:
         """The pictures, as the file's own recipe prepares them, or noise of a scale that tells something."""
         graph = self.subject.lowered.graph
         if len(pictures) and self.subject.head is not None and len(graph.inputs) == 1:
-            from camcompat.cam.model import load
+            from camcompat.loading import load
             from camcompat.pictures.images import read_image
 
             model = load(self.subject.onnx)

@@ -15,16 +15,18 @@ from converters.lowering.blobs import BlobSource, FileBlobs, WeightsLike, blob_s
 from converters.lowering.input_size import channels_of, infer_shape
 from converters.lowering.lower_net import Lowered, lower
 from converters.lowering.notes import odd_numbers
+from converters.options import Options, Shapes
 from prototxt import Net
 from prototxt.errors import ConversionError, PrototxtError
 from prototxt.similar import nearest_names
 from prototxt.training.data_layers import UnknownShape
 from weights import Weights
 
-__all__ = ["NetLike", "Shapes", "build", "load_net", "umask"]
+__all__ = ["NetLike", "build", "load_net", "umask"]
+
+DEFAULT = Options()
 
 NetLike: TypeAlias = "str | os.PathLike[str] | Net"
-Shapes: TypeAlias = "Mapping[str, Sequence[int]] | None"
 
 
 def load_net(
@@ -98,22 +100,13 @@ def _definition(prototxt: NetLike | None, blobs: BlobSource | None) -> tuple[Any
     return weights.net(), weights.source
 
 
-def build(
-    prototxt: NetLike | None,
-    caffemodel: WeightsLike,
-    *,
-    outputs: Sequence[str] | None = None,
-    input_shapes: Shapes = None,
-    symbolic_batch: bool = True,
-    keep_losses: bool | None = None,
-) -> Lowered:
-    """Lower a net and keep what the outputs need; every note is said as a `CamcompatWarning`."""
+def build(prototxt: NetLike | None, caffemodel: WeightsLike, options: Options = DEFAULT) -> Lowered:
+    """Lower a net and keep what the outputs need. Who asked for it says the notes (`notes.warn`)."""
     blobs = blob_source(caffemodel)
-    net = load_net(prototxt, input_shapes, blobs=blobs, keep_losses=keep_losses)
-    lowered = lower(net, blobs, symbolic_batch=symbolic_batch)
+    net = load_net(prototxt, options.input_shapes, blobs=blobs, keep_losses=options.keep_losses)
+    lowered = lower(net, blobs, symbolic_batch=options.symbolic_batch)
     lowered.notes += odd_numbers(net, blobs)
-    lowered.warn()
-    wanted = None if outputs is None else select(net, lowered.graph, outputs)
+    wanted = None if options.outputs is None else select(net, lowered.graph, options.outputs)
     lowered.graph = lowered.graph.pruned(wanted)
     return lowered
 

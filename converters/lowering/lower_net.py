@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,16 +15,12 @@ from converters.layers.registry import find_layer, nearest
 from converters.layers.view import Fetch, LayerView
 from converters.lowering.batch import Axes, candidates
 from converters.lowering.blobs import BlobSource
-from converters.lowering.notes import file_notes, surplus
+from converters.lowering.notes import file_notes, surplus, warn
 from converters.ops import Ops, ShapeMismatch
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
 
-__all__ = ["CamcompatWarning", "Lowered", "lower"]
-
-
-class CamcompatWarning(UserWarning):
-    """Something in the file was not used: a field, a layer's weights."""
+__all__ = ["Lowered", "lower"]
 
 
 @dataclass
@@ -55,9 +50,8 @@ class Lowered:
     errors: dict[int, CamcompatError] = field(default_factory=dict)
 
     def warn(self) -> None:
-        """Say every note as a `CamcompatWarning`."""
-        for note in self.notes:
-            warnings.warn(note, CamcompatWarning, stacklevel=3)
+        """Say the notes as one `CamcompatWarning`."""
+        warn(self.notes)
 
 
 def lower(net: Net, blobs: BlobSource, *, symbolic_batch: bool = True, tolerant: bool = False) -> Lowered:

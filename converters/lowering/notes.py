@@ -1,7 +1,10 @@
-"""What the files hold and the net does not use: told to the user, never skipped in silence."""
+"""What the files hold and the net does not use: told to the user in one warning, never skipped in silence."""
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import numpy as np
@@ -10,7 +13,35 @@ from converters.lowering.blobs import BlobSource, FileBlobs
 from prototxt import Layer, Net, Unknown
 from prototxt.errors import WeightsError
 
-__all__ = ["file_notes", "odd_numbers", "surplus"]
+__all__ = ["CamcompatWarning", "file_notes", "odd_numbers", "surplus", "warn"]
+
+OURS = {"prototxt", "weights", "converters", "camcompat"}
+
+
+class CamcompatWarning(UserWarning):
+    """What was not used of a net's files, or changed: fields, weights, losses.
+
+    Attributes:
+        notes: a sentence each, with its place; as text they are lines.
+    """
+
+    def __init__(self, *notes: str) -> None:
+        super().__init__(*notes)
+        self.notes = notes
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.notes))
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Say the notes of one net as one `CamcompatWarning`, at the line of the user's that asked for it."""
+    said = tuple(notes)
+    if not said:
+        return
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(CamcompatWarning(*said), stacklevel=level)
 
 
 def surplus(blobs: BlobSource, layer: Layer, used: int) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 from converters.graph.dims import Dim, Sym
 from converters.graph.graph import Graph, Node
 from converters.lowering.blobs import WeightsLike
-from converters.lowering.build import NetLike, Shapes, build
+from converters.lowering.build import NetLike, build
 from converters.numpy_backend.ops import DTYPES, PRIMITIVES
+from converters.options import Options, Shapes
 from prototxt.errors import ConversionError
 
 __all__ = ["NumpyNet", "to_numpy"]
@@ -118,5 +119,7 @@ def to_numpy(
     >>> net(np.zeros((1, 3, 224, 224))).shape                        # doctest: +SKIP
     (1, 1000)
     """
-    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    options = Options(outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    lowered = build(prototxt, caffemodel, options)
+    lowered.warn()
     return NumpyNet(lowered.graph)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from converters.graph import fusion
 from converters.graph.dims import fixed
 from converters.graph.graph import Value
 from converters.lowering.blobs import WeightsLike, blob_source
-from converters.lowering.build import NetLike, build, load_net
+from converters.lowering.build import DEFAULT, NetLike, build, load_net
 from converters.lowering.lower_net import lower
 from converters.onnx_backend.file import CAM_NAMES
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter
+from converters.options import Options
 from prototxt.errors import ConversionError
 
 __all__ = ["to_dense_onnx"]
@@ -36,11 +37,10 @@ def to_dense_onnx(
     prototxt: NetLike | None,
     caffemodel: WeightsLike,
     path: str | os.PathLike[str],
+    options: Options = DEFAULT,
     *,
     canvas: Sequence[int] = (256, 256),
-    top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
-    winograd: bool = True,
 ) -> Path:
     """Write an ONNX file that takes whole resized pictures and gives what their ten crops give, nearly.
 
@@ -49,9 +49,9 @@ def to_dense_onnx(
     release's order (left top, left bottom, right top, right bottom, centre; the same mirrored, as the net sees them).
 
     Args:
-        prototxt, caffemodel, metadata, winograd: as for `to_onnx`.
+        prototxt, caffemodel, metadata: as for `to_onnx`.
+        options: input_shapes, keep_losses, top_k and winograd count.
         canvas: (height, width) that pictures are resized to, larger than the net's own input.
-        top_k: the default of the optional input k.
 
     Raises:
         PrototxtError, WeightsError, ConversionError: with the place and the remedy; also for a net without CAM head,
@@ -60,7 +60,7 @@ def to_dense_onnx(
     >>> to_dense_onnx("deploy.prototxt", "net.caffemodel", "net-dense.onnx")     # doctest: +SKIP
     PosixPath('net-dense.onnx')
     """
-    plain = build(prototxt, caffemodel)
+    plain = build(prototxt, caffemodel, replace(options, outputs=None))
     head = find_cam_head(plain.graph)
     where = plain.net.source
     if head is None or len(plain.graph.inputs) != 1:
@@ -68,7 +68,8 @@ def to_dense_onnx(
     image = plain.graph.inputs[0]
     blobs = blob_source(caffemodel)
     shape = (1, *fixed(image.shape[1:2]), *canvas)
-    net = load_net(prototxt, {image.name: shape}, blobs=blobs)
+    shapes = {**(options.input_shapes or {}), image.name: shape}
+    net = load_net(prototxt, shapes, blobs=blobs, keep_losses=options.keep_losses)
     wide = lower(net, blobs, tolerant=True)  # (the pooling and what follows need not fit)
     name = next((name for name, x in plain.graph.blobs.items() if x is head.features), "")
     features = wide.graph.blobs.get(name)
@@ -77,11 +78,11 @@ def to_dense_onnx(
     graph = fusion.fold(graph, [*graph.outputs.values()])
     graph.outputs = {}
     prob = next(name for name, x in plain.graph.outputs.items() if x is head.prob)
-    writer = OnnxWriter(graph, reserved=(prob, *CAM_NAMES), winograd=winograd)
+    writer = OnnxWriter(graph, reserved=(prob, *CAM_NAMES), winograd=options.in_winograds_form(cam=True))
     source = _mirrored(writer, graph.inputs[0])
     writer.write()
     assert features is not None
-    _outputs(writer, head, _bias(plain.graph.nodes, head), writer.name(features), windows, prob, top_k)
+    _outputs(writer, head, _bias(plain.graph.nodes, head), writer.name(features), windows, prob, options.top_k)
     used = {name for node in writer.nodes for name in node.input}
     tensors = [(name, array) for name, array in writer.tensors if name in used]
     entry = _description(plain.net.name, image.name, prob, head, [*fixed(image.shape[2:])], graph.fused, metadata or {})

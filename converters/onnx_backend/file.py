@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,10 +17,11 @@ from converters.graph import fusion
 from converters.graph.dims import fixed
 from converters.graph.graph import Graph
 from converters.lowering.blobs import WeightsLike, blob_source
-from converters.lowering.build import NetLike, Shapes, build
-from converters.lowering.lower_net import CamcompatWarning, Lowered
+from converters.lowering.build import DEFAULT, NetLike, build
+from converters.lowering.lower_net import Lowered
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter, value_info
+from converters.options import Options, Shapes
 from converters.provenance import digest_ahead, provenance
 from prototxt.errors import ConversionError
 
@@ -76,53 +76,49 @@ def to_onnx(
     >>> to_onnx("deploy.prototxt", "net.caffemodel", "net.onnx")     # doctest: +SKIP
     PosixPath('net.onnx')
     """
-    blobs = blob_source(caffemodel)
-    digest_ahead(blobs)
-    lowered = build(
-        prototxt,
-        blobs,
+    options = Options(
         outputs=outputs,
         input_shapes=input_shapes,
-        symbolic_batch=symbolic_batch,
         keep_losses=keep_losses,
+        symbolic_batch=symbolic_batch,
+        cam=cam,
+        top_k=top_k,
+        fold=fold,
+        winograd=winograd,
+        portable=portable,
     )
-    head = cam_head(lowered, cam, outputs=outputs, portable=portable)
-    options = {"outputs": outputs, "input_shapes": input_shapes, "cam": cam, "keep_losses": keep_losses}
-    options |= {"symbolic_batch": None if symbolic_batch else False, "fold": None if fold else False}
-    options |= {"winograd": winograd, "portable": portable or None}
-    forms: dict[str, Any] = {"fold": fold, "winograd": winograd, "portable": portable}
-    origin = partial(provenance, lowered, blobs, options=options, packages=("onnx",))
-    model = onnx_model(lowered, head, top_k=top_k, metadata=metadata, origin=origin, **forms)
-    return model.save(path)
+    blobs = blob_source(caffemodel)
+    digest_ahead(blobs)
+    lowered = build(prototxt, blobs, options)
+    head = cam_head(lowered, options)
+    lowered.warn()
+    origin = partial(provenance, lowered, blobs, options=options.recorded(), packages=("onnx",))
+    return onnx_model(lowered, head, options, metadata=metadata, origin=origin).save(path)
 
 
 def onnx_model(
     lowered: Lowered,
     head: CamHead | None = None,
+    options: Options = DEFAULT,
     *,
-    top_k: int = 5,
     metadata: Mapping[str, Any] | None = None,
     origin: Callable[[], Mapping[str, Any]] | None = None,
-    fold: bool = True,
-    winograd: bool | None = None,
-    portable: bool = False,
 ) -> OnnxModel:
     """A lowered net as an ONNX model, its tensors still the net's own arrays; `origin` makes its `provenance`."""
-    if fold:
+    if options.fold:
         kept = [x for x in (head.features, head.prob, head.weight) if x is not None] if head else []
         lowered = replace(lowered, graph=fusion.fold(lowered.graph, kept))
     graph = lowered.graph
-    if head and top_k < 1:
-        raise ConversionError(f"top_k is {top_k}", where=lowered.net.source, remedy="ask for 1 class map or more")
-    if winograd and portable:
-        raise ConversionError("a portable file has no Winograd's form", remedy="choose portable or winograd")
-    form = head is not None and not portable if winograd is None else winograd
-    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=form, portable=portable)
+    if head and options.top_k < 1:
+        remedy = "ask for 1 class map or more"
+        raise ConversionError(f"top_k is {options.top_k}", where=lowered.net.source, remedy=remedy)
+    winograd = options.in_winograds_form(cam=head is not None)
+    writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=winograd, portable=options.portable)
     writer.write()
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
     results = [value_info(name, graph.outputs[name]) for name in writer.output_names]
     if head:
-        add_cam_outputs(writer, head, top_k)
+        add_cam_outputs(writer, head, options.top_k)
         inputs.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
         results += _cam_infos(graph, head)
     same = [name for name in graph.outputs if name not in writer.output_names]
@@ -138,16 +134,15 @@ def onnx_model(
 CAM_NAMES = ("scores", "classes", "cams", "k")
 
 
-def cam_head(lowered: Lowered, wanted: bool | None, *, outputs: Sequence[str] | None, portable: bool) -> CamHead | None:
-    """The CAM head of a lowered net, if there is one and the names of its outputs are free.
+def cam_head(lowered: Lowered, options: Options) -> CamHead | None:
+    """The CAM head of a lowered net, if it is wanted, there is one, and the names of its outputs are free.
 
     Raises:
-        ConversionError: it is wanted, and there is none. With None it is looked for unless the file is portable or of
-            other outputs, and to find none is no error.
+        ConversionError: it is asked for, and there is none. Where it is only looked for, a clash of names is a note.
     """
-    if not (outputs is None and not portable if wanted is None else wanted):
+    if not options.wants_cam():
         return None
-    required = bool(wanted)
+    required = bool(options.cam)
     head = find_cam_head(lowered.graph)
     problem = "" if head else f"no class activation mapping head was found: {why_no_head(lowered.graph)}"
     remedy = "it takes features -> global average pooling -> InnerProduct; or convert without CAM"
@@ -157,7 +152,7 @@ def cam_head(lowered: Lowered, wanted: bool | None, *, outputs: Sequence[str] | 
         problem = f'an input or output of the net is called "{clash[0]}", as one of the CAM is'
         remedy, head = "rename it in the prototxt, or convert without CAM", None
         if not required:
-            warnings.warn(f"{lowered.net.source}: no CAM outputs: {problem}", CamcompatWarning, stacklevel=3)
+            lowered.notes.append(f"{lowered.net.source}: no CAM outputs: {problem}")
     if required and head is None:
         raise ConversionError(problem, where=lowered.net.source, remedy=remedy)
     return head

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from converters.graph import fusion
 from converters.lowering.blobs import WeightsLike
-from converters.lowering.build import NetLike, Shapes, build
+from converters.lowering.build import NetLike, build
 from converters.lowering.lower_net import Lowered
+from converters.options import Options, Shapes
 from converters.torch_backend.net import ABOUT, TorchNet
 from converters.torch_backend.origins import origins
 from converters.torch_backend.writer import TorchWriter, class_name
@@ -48,7 +49,9 @@ def to_torch(
     >>> net(torch.zeros(1, 3, 224, 224)).shape                       # doctest: +SKIP
     torch.Size([1, 1000])
     """
-    lowered = build(prototxt, caffemodel, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    options = Options(outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    lowered = build(prototxt, caffemodel, options)
+    lowered.warn()
     if not fold:
         return torch_module(lowered)
     module = torch_module(replace(lowered, graph=fusion.fold(lowered.graph)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ from camcompat.pycaffe import modes
 from camcompat.pycaffe.engine.blob import Blob, BlobVec
 from camcompat.pycaffe.engine.fillers import fill
 from converters.lowering.blobs import FileBlobs
-from converters.lowering.lower_net import CamcompatWarning
 from prototxt import Layer, Net
 from prototxt.errors import WeightsError
 
@@ -32,13 +30,15 @@ class Store:
         self.filled: list[str] = []
         self._shared: dict[str, Blob] = {}
 
-    def settle(self) -> None:
-        """Every blob has been asked for once: let go of the file, and say what it did not hold."""
+    def settle(self) -> list[str]:
+        """Every blob has been asked for once: let go of the file; a note of what it did not hold."""
+        notes = []
         if self.file is not None and self.filled:
             names = ", ".join(dict.fromkeys(self.filled))
-            message = f"{self.file.source}: it holds no weights for {names}; they start from their fillers, as in Caffe"
-            warnings.warn(message, CamcompatWarning, stacklevel=3)
+            note = f"it holds no weights for {names}; they start from their fillers, as in Caffe"
+            notes.append(f"{self.file.source}: {note}")
         self.file = None
+        return notes
 
     def count(self, layer: Layer) -> int | None:
         stored = self.file.count(layer) if self.file is not None else None

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from converters.lowering.blobs import WeightsLike, blob_source
-from converters.lowering.build import NetLike, Shapes, build, umask
+from converters.lowering.build import NetLike, build, umask
+from converters.options import Options, Shapes
 from converters.torch_backend.module import torch_module
 from converters.torch_backend.net import TorchNet
 from converters.torch_backend.source.about import paragraphs
@@ -56,9 +57,10 @@ def to_python(
     from converters.provenance import provenance
 
     blobs = blob_source(caffemodel)
-    options = {"outputs": outputs, "input_shapes": input_shapes, "keep_losses": keep_losses}
-    lowered = build(prototxt, blobs, outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
-    origin = provenance(lowered, blobs, options=options, packages=("torch",))
+    options = Options(outputs=outputs, input_shapes=input_shapes, keep_losses=keep_losses)
+    lowered = build(prototxt, blobs, options)
+    lowered.warn()
+    origin = provenance(lowered, blobs, options=options.recorded(), packages=("torch",))
     about = {**(metadata or {}), "provenance": origin}
     return write_python(torch_module(lowered), Path(path), source=lowered.net.source, metadata=about)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import converters
 from camcompat.cli import main
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
 from docs.pictures import FOLDER, draw
 from weights.models import find
 

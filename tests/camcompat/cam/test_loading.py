@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
+import prototxt
+import weights
 from camcompat import CamcompatError, load
+from camcompat.conversion.converter import convert_model
+from weights.models import find
 
 CamFile = Callable[..., Path]
-LABELS = ["circle", "square", "star", "ring", "cross", "heart", "arrow"]
+HEADLESS = """
+name: "headless"
+input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+layer {
+  name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 5 bias_term: false }
+}
+"""
+ENTRY = """
+[models.headless]
+source = "https://example.org/headless"
+licence = "own"
+citation = "nobody"
+cam = false
+input = { crop = [8, 8], mean_values = [1, 2, 3] }
+prototxt = { name = "net.prototxt", urls = ["https://example.org/net.prototxt"], min_size = 10 }
+caffemodel = { name = "net.caffemodel", urls = ["https://example.org/net.caffemodel"], min_size = 10 }
+"""
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"\x08\x08garbage" * 50])
@@ -74,17 +94,29 @@ def test_catalogue_name_of_a_converted_network(home: Path, cam_file: CamFile) ->
     assert load("shapes-cam").source == load("shapes").source == str(home / "shapes-cam" / "shapes-cam.onnx")
 
 
-def test_catalogue_name_is_converted_on_demand(home: Path, cam_file: CamFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str, Any]] = []
+def test_a_catalogue_name_is_converted_on_demand_as_the_command_converts_it(home: Path) -> None:
+    model = load("shapes-cam")
+    assert model.source == str(home / "shapes-cam" / "shapes-cam.onnx") and model.labels is not None
+    loaded = Path(model.source).read_bytes()
+    assert model.metadata["provenance"]["verification"]["largest_difference"] < 1e-5
+    (artefact,) = convert_model(find("shapes-cam"), home / "converted", formats=("onnx",))
+    assert artefact.path.read_bytes() == loaded
+    assert [file.name for file in (home / "shapes-cam").iterdir()] == ["shapes-cam.onnx"]
 
-    def to_onnx(prototxt: Path, caffemodel: Path, path: Path, *, cam: bool, metadata: dict[str, Any]) -> None:
-        asked.append((prototxt.name, caffemodel.name, metadata["preprocess"]))
-        cam_file(metadata={"labels": LABELS}).rename(path)
 
-    monkeypatch.setitem(sys.modules, "converters", types.SimpleNamespace(to_onnx=to_onnx))
-    assert load("shapes-cam").interface.count == 7 and load("shapes-cam").labels == tuple(LABELS)
-    recipe = {"resize": [112, 112], "crop": [96, 96], "mean": [104, 117, 123], "scale": 1, "channels": "BGR"}
-    assert asked == [("deploy.prototxt", "shapes-cam.caffemodel", recipe)]
+def test_a_catalogue_network_without_a_head_says_what_is_there_instead(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "headless").mkdir(parents=True)
+    net = prototxt.loads(HEADLESS)
+    blobs = {"fc": [np.ones((5, 192))]}
+    weights.write(home / "headless" / "net.caffemodel", net.name, blobs, types={"fc": "InnerProduct"})
+    (home / "headless" / "net.prototxt").write_text(HEADLESS)
+    (tmp_path / "own.toml").write_text(ENTRY)
+    monkeypatch.setenv("CAMCOMPAT_CATALOG", str(tmp_path / "own.toml"))
+    with pytest.raises(CamcompatError, match="no class activation mapping head was found: output fc: fc weighs"):
+        load("headless")
+    assert not (home / "headless" / "headless.onnx").exists()
 
 
 def test_catalogue_name_that_cannot_be_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +125,6 @@ def test_catalogue_name_that_cannot_be_opened(home: Path, monkeypatch: pytest.Mo
         load(name)
     with pytest.raises(CamcompatError, match="'shapes-can'; did you mean shapes-cam"):
         load("shapes-can")
-    monkeypatch.setitem(sys.modules, "converters", None)  # importing it raises ImportError
+    monkeypatch.setitem(sys.modules, "converters.lowering.build", None)  # importing it raises ImportError
     with pytest.raises(CamcompatError, match=r"the converters cannot run here.*run `camcompat convert shapes-cam`"):
         load("shapes-cam")

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import converters
-from camcompat.cam.model import Model, load
+from camcompat.cam.model import Model
 from camcompat.cam.pipelines.plain import Plain, average, place, stretched
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
+from camcompat.loading import load
 from camcompat.pictures.preprocess import Preprocess
 from weights.models import find
 

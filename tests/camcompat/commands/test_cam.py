@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.cam.model import load
 from camcompat.cli import main
+from camcompat.loading import load
 
 LABELS = ["circle", "square", "star", "ring", "cross", "heart", "arrow, bow"]
 Run = Callable[..., click.testing.Result]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
 from camcompat.pictures.preprocess import Preprocess
 from weights.models import catalog, find
 

@@ -14,7 +14,7 @@ import converters
 import prototxt
 from camcompat.cli import main
 from camcompat.conversion.converter import convert
-from camcompat.conversion.training_recipe import recipe_of
+from camcompat.conversion.metadata import recipe_of
 from weights.files.writer import write
 
 BODY = """

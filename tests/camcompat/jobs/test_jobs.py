@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import camcompat
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
 from camcompat.jobs.mapping import map_pictures
 from camcompat.jobs.pictures import find_pictures
 from camcompat.jobs.worker import Worker

@@ -17,7 +17,7 @@ from PIL import Image
 import camcompat
 import camcompat.pycaffe as caffe
 from camcompat.cli import main
-from camcompat.conversion.catalogue import description
+from camcompat.conversion.metadata import description
 from converters import to_onnx
 from weights.models import find
 

@@ -18,9 +18,9 @@ import converters
 import prototxt
 import weights
 from camcompat.cli import main
-from camcompat.conversion.catalogue import description
 from camcompat.conversion.converter import convert
-from camcompat.conversion.onnx_inspection import inspect_onnx
+from camcompat.conversion.inspection import inspect_onnx
+from camcompat.conversion.metadata import description
 from converters.provenance import digest_ahead, provenance
 from weights.models import find
 

@@ -15,6 +15,7 @@ import converters
 import prototxt
 import weights
 from converters.onnx_backend.dense import to_dense_onnx
+from converters.options import Options
 from prototxt import CamcompatError
 from weights.models import find
 
@@ -80,16 +81,27 @@ def test_on_the_nets_own_size_all_crops_are_one(pictures: np.ndarray, tmp_path: 
     assert parity.error(prob, (both[:2] + both[2:]) / 2) <= parity.WHOLE
 
 
+CLASS_MAPS = """
+input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 6 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 7 kernel_size: 1 } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE global_pooling: true } }
+layer { name: "prob" type: "Softmax" bottom: "pool" top: "prob" }
+"""
+
+
+def test_the_crops_are_of_the_input_that_was_asked_for(tmp_path: Path) -> None:
+    options = Options(input_shapes={"data": (1, 3, 5, 4)}, top_k=3)
+    path = to_dense_onnx(
+        prototxt.loads(CLASS_MAPS), converters.Synthetic(), tmp_path / "a.onnx", options, canvas=(8, 8)
+    )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.run(["cams"], {"data": np.zeros((1, 3, 8, 8), np.float32)})[0].shape == (1, 3, 10, 5, 4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["camcompat"])["cam"]["crop"] == [5, 4]
+
+
 def test_class_maps_before_the_average(tmp_path: Path) -> None:
     """A head without a classifier: the maps are windows of the net's own."""
-    net = prototxt.loads(
-        'input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 6 }'
-        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param '
-        "{ num_output: 7 kernel_size: 1 } }"
-        'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" '
-        "pooling_param { pool: AVE global_pooling: true } }"
-        'layer { name: "prob" type: "Softmax" bottom: "pool" top: "prob" }'
-    )
+    net = prototxt.loads(CLASS_MAPS)
     path = to_dense_onnx(net, converters.Synthetic(), tmp_path / "dense.onnx", canvas=(8, 8))
     x = np.random.RandomState(1).standard_normal((1, 3, 8, 8)).astype(np.float32)
     cams = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(

@@ -13,7 +13,7 @@ import pytest
 
 import converters
 import prototxt
-from camcompat.conversion.int8 import quantise
+from camcompat.conversion.reduction import quantise
 from converters.onnx_backend.quantization import annotate, store_as_fp16
 from prototxt import CamcompatError
 from weights.models import find

@@ -35,6 +35,14 @@ def test_smaller_numbers_say_how_they_agree(dtype: str, least: float, tmp_path: 
     assert model(HEART).labels[0] == "heart"
 
 
+def test_an_int8_file_records_that_it_is_not_in_winograds_form(tmp_path: Path) -> None:
+    """The quantiser takes plain convolutions, whatever was asked for."""
+    words = ["--dtype", "int8", "--calibrate", str(PICTURES), "--winograd"]
+    assert convert(*words, "--out", str(tmp_path)).exit_code == 0
+    metadata = camcompat.load(tmp_path / "shapes-cam-int8.onnx").metadata
+    assert metadata["provenance"]["options"] == {"winograd": False} and "winograd" not in metadata
+
+
 def test_a_dense_file_runs_dense_only(tmp_path: Path) -> None:
     done = convert("--dense", "--out", str(tmp_path))
     assert done.exit_code == 0 and "two passes against ten crops, 20 pictures: top1 1" in done.output
