@@ -12,6 +12,7 @@ import converters
 import prototxt
 from converters.layers.registry import LayerType, layer_types
 from converters.lowering.blobs import FileBlobs
+from converters.onnx_backend.ops import translate
 from converters.onnx_backend.writer import OnnxWriter
 from weights import read
 
@@ -49,7 +50,7 @@ def _observed() -> tuple[dict[str, set[str]], dict[str, set[str]], dict[str, int
         for kind in {layer.type for layer in net.layers}:
             counts[kind] += 1
         writer = OnnxWriter(lowered.graph)
-        for index, operator in writer.write():
+        for index, operator in translate(writer):
             operators[net.layers[index].type].add(operator)
     return fields, operators, counts
 

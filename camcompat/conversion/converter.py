@@ -144,7 +144,7 @@ class _Conversion:
         self.proof = Proof(self.lowered, self.head)
 
     def _head(self) -> CamHead | None:
-        from converters.onnx_backend.file import cam_head
+        from converters.onnx_backend.cam_outputs import cam_head
 
         return cam_head(self.lowered, self.options)
 

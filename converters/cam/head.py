@@ -1,4 +1,4 @@
-"""Finds the class activation mapping head of a net by its structure, and adds its outputs to an ONNX graph.
+"""Finds the class activation mapping head of a net by its structure.
 
 Two forms (Zhou et al., CVPR 2016, section 2): features → global average pooling → InnerProduct (→ Softmax), and
 a convolution with one map per class → global average pooling (→ Softmax). Whatever stands between the pooling and the
@@ -8,17 +8,14 @@ scores may be there as long as it is linear, for then a weighted sum of the feat
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters.graph.dims import Shape, Sym, fixed, same, static
 from converters.graph.graph import Graph, Node, Symbol, Value
+from converters.numpy_backend.net import NumpyNet
 
-if TYPE_CHECKING:
-    from converters.onnx_backend.writer import OnnxWriter
-
-__all__ = ["CamHead", "add_cam_outputs", "find_cam_head", "why_no_head"]
+__all__ = ["CamHead", "find_cam_head", "why_no_head"]
 
 MONOTONE = {"reshape", "softmax", "sigmoid"}  # from scores to what the net returns: the ranking stays
 AFFINE = {
@@ -138,8 +135,6 @@ def _plain_weight(steps: list[Node], features: Value) -> Value | None:
 
 def _effective_weight(pooled: Value, scores: Value, path: list[Node], classifier: Node) -> Value:
     """The matrix of an affine path: what it makes of each unit vector, less what it makes of zero, in float64."""
-    from converters.numpy_backend.net import NumpyNet
-
     channels = static(pooled.shape[1])
     batch = pooled.shape[0]
     symbols = {} if isinstance(batch, int) else dict.fromkeys(batch.symbols, Symbol(pooled, 0))
@@ -229,26 +224,3 @@ def _name(value: Value) -> str:
 
 def _text(shape: Shape) -> str:
     return "x".join(map(str, shape))
-
-
-def add_cam_outputs(writer: OnnxWriter, head: CamHead, top_k: int) -> None:
-    """Add `scores`, `classes` (N, k) and `cams` (N, k, h, w) = features · classifier weights: no bias, no ReLU.
-
-    `k` is an initializer that is also an optional input, so that a caller may ask for more or fewer classes.
-    """
-    writer.layer = "cam"
-    k = writer.initializer(np.asarray([min(top_k, head.classes)], np.int64), "k")
-    rows = writer.name(head.prob)
-    if len(head.prob.shape) != 2:
-        rows = writer.op("Reshape", [rows, writer.integers([-1, head.classes])])
-    writer.add("TopK", [rows, k], ["scores", "classes"], axis=1)
-    features = writer.name(head.features)
-    height, width = fixed(head.features.shape[2:])
-    if head.weight is None:
-        places = writer.op("Unsqueeze", ["classes", writer.integers([2])])
-        writer.add("GatherND", [features, places], ["cams"], batch_dims=1)
-        return
-    rows = writer.op("Gather", [writer.name(head.weight), "classes"], axis=0)
-    flat = writer.op("Reshape", [features, writer.integers([0, 0, -1])])  # (N, C, h·w)
-    maps = writer.op("MatMul", [rows, flat])
-    writer.add("Reshape", [maps, writer.integers([0, 0, height, width])], ["cams"])

@@ -22,7 +22,8 @@ from converters.graph.graph import Value
 from converters.lowering.blobs import WeightsLike, blob_source
 from converters.lowering.build import DEFAULT, NetLike, build, load_net
 from converters.lowering.lower_net import lower
-from converters.onnx_backend.file import CAM_NAMES
+from converters.onnx_backend.cam_outputs import CAM_NAMES
+from converters.onnx_backend.ops import translate
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter
 from converters.options import Options
@@ -80,7 +81,7 @@ def to_dense_onnx(
     prob = next(name for name, x in plain.graph.outputs.items() if x is head.prob)
     writer = OnnxWriter(graph, reserved=(prob, *CAM_NAMES), winograd=options.in_winograds_form(cam=True))
     source = _mirrored(writer, graph.inputs[0])
-    writer.write()
+    translate(writer)
     assert features is not None
     _outputs(writer, head, _bias(plain.graph.nodes, head), writer.name(features), windows, prob, options.top_k)
     used = {name for node in writer.nodes for name in node.input}

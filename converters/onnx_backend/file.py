@@ -9,23 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
 from onnx import TensorProto, helper
 
-from converters.cam.head import CamHead, add_cam_outputs, find_cam_head, why_no_head
+from converters.cam.head import CamHead
 from converters.graph import fusion
-from converters.graph.dims import fixed
-from converters.graph.graph import Graph
 from converters.lowering.blobs import WeightsLike, blob_source
 from converters.lowering.build import DEFAULT, NetLike, build
 from converters.lowering.lower_net import Lowered
+from converters.onnx_backend.cam_outputs import CAM_NAMES, add_cam_outputs, cam_head, cam_infos
+from converters.onnx_backend.ops import translate
 from converters.onnx_backend.stream import OnnxModel
 from converters.onnx_backend.writer import IR_VERSION, OPSET, OnnxWriter, value_info
 from converters.options import Options, Shapes
 from converters.provenance import digest_ahead, provenance
 from prototxt.errors import ConversionError
 
-__all__ = ["cam_head", "onnx_model", "to_onnx"]
+__all__ = ["onnx_model", "to_onnx"]
 
 
 def to_onnx(
@@ -114,13 +113,13 @@ def onnx_model(
         raise ConversionError(f"top_k is {options.top_k}", where=lowered.net.source, remedy=remedy)
     winograd = options.in_winograds_form(cam=head is not None)
     writer = OnnxWriter(graph, reserved=CAM_NAMES if head else (), winograd=winograd, portable=options.portable)
-    writer.write()
+    translate(writer)
     inputs = [value_info(writer.name(x), x) for x in graph.inputs]
     results = [value_info(name, graph.outputs[name]) for name in writer.output_names]
     if head:
         add_cam_outputs(writer, head, options.top_k)
         inputs.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
-        results += _cam_infos(graph, head)
+        results += cam_infos(head)
     same = [name for name in graph.outputs if name not in writer.output_names]
     if same or not results:
         problem = f'output "{same[0]}" is an input; ONNX cannot return it' if same else "the net has no output"
@@ -129,43 +128,6 @@ def onnx_model(
     model = helper.make_model(body, producer_name="camcompat", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     return OnnxModel(model, writer.tensors, partial(_description, lowered, head, writer.transformed, metadata, origin))
-
-
-CAM_NAMES = ("scores", "classes", "cams", "k")
-
-
-def cam_head(lowered: Lowered, options: Options) -> CamHead | None:
-    """The CAM head of a lowered net, if it is wanted, there is one, and the names of its outputs are free.
-
-    Raises:
-        ConversionError: it is asked for, and there is none. Where it is only looked for, a clash of names is a note.
-    """
-    if not options.wants_cam():
-        return None
-    required = bool(options.cam)
-    head = find_cam_head(lowered.graph)
-    problem = "" if head else f"no class activation mapping head was found: {why_no_head(lowered.graph)}"
-    remedy = "it takes features -> global average pooling -> InnerProduct; or convert without CAM"
-    taken = {x.name for x in lowered.graph.inputs} | set(lowered.graph.outputs)
-    clash = [name for name in CAM_NAMES if name in taken]
-    if head and clash:
-        problem = f'an input or output of the net is called "{clash[0]}", as one of the CAM is'
-        remedy, head = "rename it in the prototxt, or convert without CAM", None
-        if not required:
-            lowered.notes.append(f"{lowered.net.source}: no CAM outputs: {problem}")
-    if required and head is None:
-        raise ConversionError(problem, where=lowered.net.source, remedy=remedy)
-    return head
-
-
-def _cam_infos(graph: Graph, head: CamHead) -> list[onnx.ValueInfoProto]:
-    batch = str(head.features.shape[0]) if not isinstance(head.features.shape[0], int) else head.features.shape[0]
-    height, width = fixed(head.features.shape[2:])
-    return [
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, "k"]),
-        helper.make_tensor_value_info("classes", TensorProto.INT64, [batch, "k"]),
-        helper.make_tensor_value_info("cams", TensorProto.FLOAT, [batch, "k", height, width]),
-    ]
 
 
 def _description(

@@ -1,4 +1,4 @@
-"""Writes a graph of primitives as an ONNX model: names, initializers, and shapes that are known only at run time."""
+"""What ONNX nodes are collected with: names, initializers, and shapes that are known only at run time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from onnx import helper
 
 from converters.graph.dims import Dim, Shape, Sym, fixed
 from converters.graph.graph import Graph, Node, Value
-from converters.onnx_backend.ops import TRANSLATIONS
 from converters.onnx_backend.stream import TYPES
 
-__all__ = ["IR_VERSION", "OPSET", "OnnxWriter"]
+__all__ = ["IR_VERSION", "OPSET", "OnnxWriter", "value_info"]
 
 # What every onnxruntime since 1.10 runs: opset 13, where axes became inputs, and IR 8.
 OPSET, IR_VERSION = 13, 8
@@ -156,21 +155,6 @@ class OnnxWriter:
         self.add(op, inputs, results, **attrs)
         return results
 
-    def write(self) -> list[tuple[int, str]]:
-        """Translate every primitive, then give each output its blob's name; layer index and operator of each node."""
-        origins: list[tuple[int, str]] = []
-        for node in self.graph.nodes:
-            self.layer = node.layer
-            TRANSLATIONS[node.op](self, node, [self.name(x) for x in node.inputs])
-            origins += [(node.index, made.op_type) for made in self.nodes[len(origins) :]]
-        for name, x in self.graph.outputs.items():
-            self.layer = name
-            if name in self.output_names and self.name(x) != name:
-                self.add("Identity", [self.name(x)], [name])
-        used = {name for node in _with_bodies(self.nodes) for name in node.input}
-        self.tensors = [(name, array) for name, array in self.tensors if name in used]
-        return origins
-
 
 def _with_zero_and_minus_one(shape: Sequence[Dim], source: Shape) -> list[int] | None:
     """ONNX Reshape's own shorthand: 0 copies the dimension at this place, −1 is inferred once."""
@@ -185,14 +169,6 @@ def _with_zero_and_minus_one(shape: Sequence[Dim], source: Shape) -> list[int] |
         else:
             return None
     return result
-
-
-def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
-    """Nodes and those of their subgraphs: a loop's body reads the outer graph's tensors."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            yield from _with_bodies(attribute.g.node)
 
 
 def value_info(name: str, x: Value) -> onnx.ValueInfoProto:
