@@ -68,7 +68,7 @@ def _instrument(atheris: Any) -> None:
     for name in (
         "prototxt.text_format.parser",
         "prototxt.training.deployment",
-        "prototxt.text_format.dump",
+        "prototxt.net",
         "weights.files.caffemodel",
         "camcompat.pictures.images",
     ):

@@ -20,7 +20,7 @@ __all__ = ["robustness"]
 # Loaded before the forks, so that no case pays for an import.
 _MODULES = (
     "camcompat.cam.model", "converters.layers", "converters.onnx_backend.file", "h5py", "onnx",
-    "prototxt.training.deployment", "prototxt.text_format.dump", "google.protobuf.text_format", "PIL.Image",
+    "prototxt.training.deployment", "prototxt.net", "google.protobuf.text_format", "PIL.Image",
     "scipy.io.matlab", "weights.files.caffemodel", "weights.files.hdf5",
 )  # fmt: skip
 SLOW, LARGE = 1.0, 32.0  # seconds, MiB

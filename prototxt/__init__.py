@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prototxt.errors import CamcompatError, ConversionError, DownloadError, PrototxtError, WeightsError
     from prototxt.limits import Limits, get_limits, limited, set_limits
-    from prototxt.net import Layer, Net, from_message, load, loads
-    from prototxt.text_format.dump import dumps
+    from prototxt.net import Layer, Net, dumps, from_message, load, loads
     from prototxt.text_format.parser import Parsed, Unknown, parse
     from prototxt.training.deployment import deploy
 
@@ -43,10 +42,9 @@ __all__ = [
 
 _MODULES = {
     "prototxt.training.deployment": ("deploy",),
-    "prototxt.text_format.dump": ("dumps",),
     "prototxt.errors": ("CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError"),
     "prototxt.limits": ("Limits", "get_limits", "limited", "set_limits"),
-    "prototxt.net": ("Layer", "Net", "from_message", "load", "loads"),
+    "prototxt.net": ("Layer", "Net", "dumps", "from_message", "load", "loads"),
     "prototxt.text_format.parser": ("Parsed", "Unknown", "parse"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,19 +1,17 @@
 """The errors of camcompat: every one says where, what was found, what was expected, and what to do.
 
-They live in the leftmost package so that all others may raise them; nothing here imports anything.
+They live in the leftmost package so that all others may raise them; nothing here imports another module of ours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 __all__ = [
-    "CamcompatError",
-    "ConversionError",
-    "DownloadError",
-    "PrototxtError",
-    "WeightsError",
-    "escaped",
+    "CamcompatError", "ConversionError", "DownloadError", "PrototxtError", "WeightsError", "escaped", "nearest_names",
     "printable",
-]
+]  # fmt: skip
 
 
 class CamcompatError(Exception):
@@ -70,3 +68,28 @@ class DownloadError(CamcompatError):
 
 class ConversionError(CamcompatError):
     """A layer, shape or parameter that cannot be converted exactly."""
+
+
+_TYPED = 100  # characters of a name that a person misspells
+_MOST = 2000  # names that are looked at
+
+
+def nearest_names(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Up to `count` of the known names that resemble a misspelt one, the best first, for a remedy.
+
+    At a bounded price, since difflib's time grows with the square of a name: none for names of absurd length.
+
+    Args:
+        cutoff: how alike they must be, from 0 to 1.
+
+    >>> nearest_names("conv1_1", ["conv1", "pool1"])
+    ['conv1']
+    >>> nearest_names("x" * 1_000_000, ["x" * 999_999])
+    []
+    """
+    from difflib import get_close_matches  # only where something is wrong already
+
+    if len(name) > _TYPED:
+        return []
+    candidates = (each for each in islice(known, _MOST) if len(each) <= _TYPED)
+    return get_close_matches(name, list(dict.fromkeys(candidates)), count, cutoff)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from prototxt.entry import Entry, place
 from prototxt.errors import PrototxtError
 from prototxt.generations.binary import unknown_fields
 from prototxt.generations.inputs import input_shapes_of
@@ -18,7 +17,7 @@ from prototxt.schema import message_class
 from prototxt.structure import Layer, Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed, Unknown, parse
-from prototxt.wiring import Wiring, wire
+from prototxt.wiring import Entry, Wiring, place, wire
 
 __all__ = [
     "Layer",
@@ -26,6 +25,7 @@ __all__ = [
     "Rewrite",
     "Unknown",
     "build",
+    "dumps",
     "from_message",
     "load",
     "loads",
@@ -248,3 +248,43 @@ def _layers(entries: list[Entry], wiring: Wiring, source: str, unknown: tuple[Un
         name, type_ = entry.message.name, entry.message.type
         layers.append(Layer(name, type_, bottoms, tops, entry.message, entry.line, source, fields))
     return tuple(layers)
+
+
+def dumps(net: Net) -> str:
+    """The text of a net: upgraded to today's format, filtered by its phase, inputs as an Input layer.
+
+    Reading it gives an equal net (``Net.message``). Fields that the schema lacks are not written; ``Net.unknown`` lists
+    them.
+
+    >>> from prototxt import loads
+    >>> net = loads('input: "x" input_dim: [1, 2, 3, 4] layers { type: RELU bottom: "x" top: "y" name: "r" }')
+    >>> print(dumps(net))
+    state {
+      phase: TEST
+    }
+    layer {
+      name: "input"
+      type: "Input"
+      top: "x"
+      input_param {
+        shape {
+          dim: 1
+          dim: 2
+          dim: 3
+          dim: 4
+        }
+      }
+    }
+    layer {
+      name: "r"
+      type: "ReLU"
+      bottom: "x"
+      top: "y"
+    }
+    <BLANKLINE>
+    >>> loads(dumps(net)).message == net.message
+    True
+    """
+    from google.protobuf import text_format
+
+    return str(text_format.MessageToString(net.message))

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prototxt.entry import place
-from prototxt.errors import PrototxtError
-from prototxt.similar import nearest_names
+from prototxt.errors import PrototxtError, nearest_names
 from prototxt.text_format.parser import Unknown
+from prototxt.wiring import place
 
 __all__ = ["Layer", "Net"]
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prototxt.errors import PrototxtError
-from prototxt.similar import nearest_names
+from prototxt.errors import PrototxtError, nearest_names
 
-__all__ = ["Wiring", "wire"]
+__all__ = ["Entry", "Wiring", "place", "wire"]
 
 
 @dataclass
@@ -129,3 +128,30 @@ def _name(values: Iterable[_Value], current: dict[str, _Value], layers: Sequence
             value.name = f"{stem}#{number}"
         numbers[stem] = number
         taken.add(value.name)
+
+
+def place(source: str, line: int | None, name: str, type_: str) -> str:
+    """A layer's place for messages.
+
+    >>> place("deploy.prototxt", 12, "conv1", "Convolution")
+    'deploy.prototxt:12: layer "conv1" (Convolution)'
+    """
+    file = f"{source}:{line}" if source and line is not None else source
+    return f'{file}: layer "{name}" ({type_})' if file else f'layer "{name}" ({type_})'
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A layer before the net is wired.
+
+    Attributes:
+        message: the LayerParameter in today's format.
+        line: of the layer in the text, or None.
+        origin: its index among the layers of the file, None for one that was made here.
+        where: its place, for errors.
+    """
+
+    message: Any
+    line: int | None
+    origin: int | None
+    where: str

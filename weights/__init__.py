@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prototxt.errors import DownloadError, WeightsError
     from weights.downloads.fetch import download
-    from weights.files.caffemodel import Weights, read
+    from weights.files.caffemodel import Weights
     from weights.files.hdf5 import write_hdf5
     from weights.files.invented import synthetic
     from weights.files.mean import read_mean
+    from weights.files.reader import read
     from weights.files.shapes import fit
     from weights.files.writer import write
     from weights.models import Model, catalog, find
@@ -51,7 +52,7 @@ _HOME = {
     "download": "weights.downloads.fetch",
     "find": "weights.models",
     "fit": "weights.files.shapes",
-    "read": "weights.files.caffemodel",
+    "read": "weights.files.reader",
     "read_mean": "weights.files.mean",
     "synthetic": "weights.files.invented",
     "write": "weights.files.writer",

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prototxt.errors import CamcompatError
 from weights.locks import exclusive, take
 
-__all__ = ["PREFIX", "publish", "replacing", "staged", "staging", "sync"]
+__all__ = ["PREFIX", "make_folder", "publish", "replacing", "staged", "staging", "sync"]
 
 PREFIX = ".camcompat-"
 """How the names of staging folders begin."""
@@ -176,3 +177,19 @@ def sync(path: Path) -> None:
                 raise
         finally:
             os.close(stream)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, with those above it, unless it is there.
+
+    Raises:
+        CamcompatError: its name is a file's, or it cannot be made.
+
+    >>> make_folder(Path())
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CamcompatError(
+            f"no folder can be made there: {error.strerror or error}", where=str(folder), remedy="choose another folder"
+        ) from None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prototxt.errors import DownloadError
+from prototxt.errors import DownloadError, nearest_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -163,7 +162,7 @@ def _check_keys(table: Mapping[str, Any], forms: Mapping[str, str], where: str) 
 def _known(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = nearest_names(key, known)
             remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             raise DownloadError(f"unknown key {key!r}", where=where, remedy=remedy)
 

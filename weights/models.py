@@ -5,14 +5,13 @@ The facts are data, in ``catalog.toml``; this module turns them into frozen obje
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from prototxt.errors import DownloadError
+from prototxt.errors import DownloadError, nearest_names
 from weights.catalog_file import Table, merge, parse, read_toml
 
 __all__ = ["KINDS", "REQUIRED", "Input", "Model", "RemoteFile", "catalog", "find", "home"]
@@ -221,7 +220,7 @@ def find(name: str) -> Model:
     known = {_plain(other): model for model in models.values() for other in (model.name, *model.aliases)}
     if _plain(name) in known:
         return known[_plain(name)]
-    close = difflib.get_close_matches(_plain(name), known, n=5, cutoff=0.5)
+    close = nearest_names(_plain(name), known, 5, 0.5)
     nearest = list(dict.fromkeys(known[key].name for key in close))
     remedy = f"did you mean {', '.join(nearest)}?" if nearest else f"known: {', '.join(models)}"
     raise DownloadError(f"there is no model called {name!r}", remedy=remedy)

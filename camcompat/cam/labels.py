@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from prototxt.errors import CamcompatError
+from prototxt.errors import CamcompatError, nearest_names
 
 __all__ = ["class_index", "read_labels"]
 
@@ -71,7 +70,7 @@ def class_index(wanted: int | str, labels: Sequence[str] | None, count: int) -> 
         return found[0]
     if found:
         raise CamcompatError(f"classes {found} are all called {wanted!r}", where="classes", remedy="use an index")
-    near = [labels[folded.index(match)] for match in difflib.get_close_matches(key, folded, 3)]
+    near = [labels[folded.index(match)] for match in nearest_names(key, folded, 3)]
     hint = f"did you mean {' or '.join(repr(label) for label in near)}?" if near else "see the network's labels"
     raise CamcompatError(f"no class is called {wanted!r}", where="classes", remedy=hint)
 

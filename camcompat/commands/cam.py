@@ -106,7 +106,7 @@ def _each(
     """Files: one by one; how many failed."""
     import camcompat
     from camcompat.commands.tables import CSV_HEADER, csv_lines, print_result
-    from camcompat.folders import make_folder
+    from weights.atomic import make_folder
 
     network = camcompat.load(model, providers=providers)
     network.stream([], **options)  # a wrong option is said once, before any picture

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from camcompat.evaluation.classes import ClassIds, ilsvrc_classes, own_classes
     from camcompat.evaluation.evaluator import evaluate, evaluate_files
     from camcompat.evaluation.figures import Report
-    from camcompat.evaluation.ground_truth import GroundTruth, Truth, read_ground_truth
+    from camcompat.evaluation.ground_truth import GroundTruth, Truth
     from camcompat.evaluation.localisation import Errors, evaluate_predictions
     from camcompat.evaluation.prediction_files import read_blacklist, read_predictions, write_predictions
+    from camcompat.evaluation.truth_files import read_ground_truth
 
 __all__ = [
     "ClassIds",
@@ -46,7 +47,7 @@ _HOME = {
     "ilsvrc_classes": "classes",
     "own_classes": "classes",
     "read_blacklist": "prediction_files",
-    "read_ground_truth": "ground_truth",
+    "read_ground_truth": "truth_files",
     "read_predictions": "prediction_files",
     "write_predictions": "prediction_files",
 }

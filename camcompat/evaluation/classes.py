@@ -106,7 +106,7 @@ def _meta(path: Path) -> dict[str, int]:
     """Numbers by WordNet id: of the classes themselves, not of the groups above them (``num_children`` is 0)."""
     if path.suffix.lower() != ".mat":
         return {wnid: number for number, wnid in enumerate(_wnids(path), 1)}
-    from camcompat.evaluation.truth_mat import load_mat
+    from camcompat.evaluation.truth_files import load_mat
 
     remedy = "expected meta_clsloc.mat of the ILSVRC development kit: synsets with WNID and ILSVRC2014_ID"
     synsets = load_mat(path).get("synsets")
@@ -126,7 +126,7 @@ def _wnids(path: Path) -> list[str]:
     """The WordNet id that each line, or each cell of a MATLAB file's only list, begins with."""
     remedy = "expected a WordNet id such as n01440764 at the start of every line"
     if path.suffix.lower() == ".mat":
-        from camcompat.evaluation.truth_mat import load_mat
+        from camcompat.evaluation.truth_files import load_mat
 
         cells = [value for value in load_mat(path).values() if value.dtype == object]
         lines = [str(np.asarray(cell).item()) for cell in cells[0].flat] if len(cells) == 1 else []

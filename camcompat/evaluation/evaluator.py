@@ -20,14 +20,15 @@ from camcompat.cam.pipelines import PIPELINES
 from camcompat.evaluation.classes import ClassIds, own_classes
 from camcompat.evaluation.figures import PREDICTIONS, Figures, Report
 from camcompat.evaluation.found import Found, look, rows
-from camcompat.evaluation.ground_truth import GroundTruth, Pairing, pair, read_ground_truth
+from camcompat.evaluation.ground_truth import GroundTruth, Pairing, pair
 from camcompat.evaluation.journal import Journal
 from camcompat.evaluation.localisation import GUESSES, check_blacklist, combine, evaluate_predictions
 from camcompat.evaluation.prediction_files import read_predictions, write_predictions
-from camcompat.folders import make_folder
+from camcompat.evaluation.truth_files import read_ground_truth
 from camcompat.jobs.pictures import find_pictures
 from camcompat.pictures.images import read_image
 from prototxt.errors import CamcompatError
+from weights.atomic import make_folder
 
 if TYPE_CHECKING:
     from camcompat.cam.model import Crops, Model

@@ -1,8 +1,7 @@
-"""What is in the pictures, and where: from ILSVRC's cache, VOC annotations, or a simple CSV."""
+"""What is in the pictures, and where."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -12,7 +11,7 @@ import numpy as np
 
 from prototxt.errors import CamcompatError
 
-__all__ = ["Flat", "GroundTruth", "Truth", "read_ground_truth"]
+__all__ = ["Flat", "GroundTruth", "Pairing", "Truth", "pair"]
 
 Label = int | str
 
@@ -126,38 +125,6 @@ class GroundTruth:
             np.array(units, np.int64),
             np.concatenate(boxes) if boxes else np.zeros((0, 4)),
         )
-
-
-def read_ground_truth(source: str | os.PathLike[str]) -> GroundTruth:
-    """Return the ground truth of a file or folder.
-
-    Args:
-        source: ``cache_groundtruth.mat`` of the ILSVRC development kit (its pictures are called
-            ``ILSVRC2012_val_00000001`` and so on); a folder of VOC annotations, or one of them (``.xml``), sorted by
-            name; or a CSV file with a header: ``file``, ``label`` or ``class`` (index or name), and the first and last
-            pixels ``x0,y0,x1,y1``, ``x1,y1,x2,y2`` or ``xmin,ymin,xmax,ymax``; a line per box.
-
-    Raises:
-        CamcompatError: a file that is none of these, is damaged, or has a picture without a box.
-
-    >>> from weights.models import find
-    >>> truth = read_ground_truth(find("shapes-cam").path("prototxt").parent / "boxes.csv")
-    >>> len(truth), truth.truths[0].picture, truth.truths[0].labels, truth.truths[0].boxes.tolist()
-    (60, '00-ring.jpg', (5,), [[65.0, 80.0, 109.0, 123.0]])
-    """
-    from camcompat.evaluation.truth_csv import read_csv
-    from camcompat.evaluation.truth_mat import read_mat
-    from camcompat.evaluation.truth_voc import read_voc
-
-    path = Path(source)
-    if not path.exists():
-        raise CamcompatError("no such file", where=str(path), remedy="check the path of the ground truth")
-    readers = {".mat": read_mat, ".csv": read_csv, ".xml": read_voc}
-    reader = read_voc if path.is_dir() else readers.get(path.suffix.lower())
-    if reader is None:
-        remedy = "expected cache_groundtruth.mat, a CSV file, or a folder of VOC annotations (.xml)"
-        raise CamcompatError(f"found {path.suffix or 'no extension'}", where=str(path), remedy=remedy)
-    return GroundTruth(tuple(reader(path)), str(path))
 
 
 class Pairing(NamedTuple):

@@ -58,7 +58,7 @@ def read_predictions(source: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _from_mat(path: Path, name: str | None) -> np.ndarray:
-    from camcompat.evaluation.truth_mat import load_mat
+    from camcompat.evaluation.truth_files import load_mat
 
     variables = load_mat(path)
     matrices = {key: value for key, value in variables.items() if value.ndim == 2 and value.dtype.kind in "biuf"}

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from camcompat.folders import make_folder
 from camcompat.jobs.engines import ENGINES
 from camcompat.jobs.journal import Journal
 from camcompat.jobs.pictures import find_pictures
 from camcompat.jobs.worker import Record, Task
 from prototxt.errors import CamcompatError, printable
+from weights.atomic import make_folder
 from weights.downloads.verify_file import digests_of
 
 if TYPE_CHECKING:

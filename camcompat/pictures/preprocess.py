@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from camcompat.pictures.crops import Crop, Layout, Size, layout_of
-from prototxt.errors import CamcompatError
+from prototxt.errors import CamcompatError, nearest_names
 
 __all__ = ["Preprocess", "encode_mean"]
 
@@ -68,7 +67,7 @@ class Preprocess:
         """
         for key in values:
             if key not in _KEYS:
-                near = difflib.get_close_matches(str(key), _KEYS, 1)
+                near = nearest_names(str(key), _KEYS)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_KEYS)}"
                 raise CamcompatError(f"unknown preprocessing key {key!r}", where=where, remedy=hint)
         gray = len(input_shape) == 4 and input_shape[1] == 1

@@ -18,8 +18,7 @@ from camcompat.pycaffe.engine.blob import Blob, BlobVec, Layer
 from camcompat.pycaffe.engine.passes import Passes
 from camcompat.pycaffe.engine.runner import Runner
 from camcompat.pycaffe.engine.store import Store
-from camcompat.pycaffe.engine.structure import outputs_of, steps_of
-from camcompat.pycaffe.engine.training import check_phase
+from camcompat.pycaffe.engine.structure import check_phase, outputs_of, steps_of
 from camcompat.pycaffe.errors import CaffeError, not_offered
 from converters.layers.registry import layer_types
 from converters.lowering.notes import file_notes, warn

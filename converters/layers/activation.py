@@ -8,9 +8,10 @@ import numpy as np
 
 from converters.graph.dims import static
 from converters.graph.graph import Value
-from converters.layers.registry import layer
+from converters.layers.registry import Training, layer
 from converters.layers.view import LayerView
 from converters.ops import Ops
+from prototxt import Layer
 
 
 @layer("AbsVal")
@@ -149,7 +150,12 @@ def hard_swish(ops: Ops, view: LayerView, x: Value) -> Value:
     return ops.mul(ops.mul(x, gate), ops.const(np.float32(1 / 6)))
 
 
-@layer("Dropout")
+def _dropped(layer: Layer) -> Training:
+    ratio = layer.message.dropout_param.dropout_ratio
+    return Training(dropped=float(f"{ratio:.7g}"), active=ratio > 0)
+
+
+@layer("Dropout", training=_dropped)
 def dropout(ops: Ops, view: LayerView, x: Value) -> Value:
     """the identity, at TEST; times (1 − dropout_ratio) where a fork's `scale_train` is false"""
     p = view.params("dropout_param")

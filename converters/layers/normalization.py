@@ -6,9 +6,10 @@ import numpy as np
 
 from converters.graph.dims import Dim, Shape, numel, static
 from converters.graph.graph import Value
-from converters.layers.registry import layer
+from converters.layers.registry import Training, layer
 from converters.layers.view import LayerView
 from converters.ops import Ops
+from prototxt import Layer
 
 CUDNN_LEAST_EPS = 1e-5
 
@@ -32,7 +33,12 @@ def lrn(ops: Ops, view: LayerView, x: Value) -> Value:
     return ops.mul(x, ops.pow(scale, ops.const(np.float32(-p.beta))))
 
 
-@layer("BatchNorm")
+def _statistics(layer: Layer) -> Training:
+    p = layer.message.batch_norm_param
+    return Training(momentum=round(1 - float(p.moving_average_fraction), 6), active=not p.use_global_stats)
+
+
+@layer("BatchNorm", training=_statistics)
 def batch_norm(ops: Ops, view: LayerView, x: Value) -> Value:
     """(x − mean) / sqrt(variance + eps), by stored statistics or by the batch's (Caffe: batch_norm_layer.cpp)"""
     p = view.params("batch_norm_param")

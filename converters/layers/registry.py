@@ -7,17 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.graph.graph import Value
-from prototxt.errors import ConversionError
-from prototxt.similar import nearest_names
+from prototxt import Layer
+from prototxt.errors import ConversionError, nearest_names
 
-__all__ = ["LayerType", "Lowering", "find_layer", "layer", "layer_types"]
+__all__ = ["LayerType", "Lowering", "Training", "find_layer", "layer", "layer_types", "training_of"]
 
 Lowering = Callable[..., "Value | Sequence[Value] | None"]
 
 
 @dataclass(frozen=True)
+class Training:
+    """How a layer behaves in phase TRAIN, where that is otherwise than in phase TEST.
+
+    Attributes:
+        dropped: the share of values that are drawn to be zero; None where none is drawn.
+        momentum: by how much a batch moves the statistics, told as torch tells it; None where there are none.
+        active: False where the layer is told to behave as in phase TEST.
+    """
+
+    dropped: float | None = None
+    momentum: float | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True)
 class LayerType:
-    """A registered layer type: how many bottoms and tops it takes (None: any number), and how it is verified."""
+    """A registered layer type.
+
+    Attributes:
+        name, aliases: as the prototxt spells it.
+        function: what lowers it.
+        bottoms, tops: how many it takes: the least, and the most (None: any number).
+        verified: "by Caffe" or "by definition".
+        training: its behaviour in phase TRAIN, from its parameters; None where phases do not matter.
+    """
 
     name: str
     function: Lowering
@@ -25,6 +48,7 @@ class LayerType:
     tops: tuple[int, int | None]
     verified: str
     aliases: tuple[str, ...]
+    training: Callable[[Layer], Training] | None = None
 
     @property
     def summary(self) -> str:
@@ -45,6 +69,7 @@ def layer(
     tops: int | tuple[int, int | None] = 1,
     verified: str = "by Caffe",
     replace: bool = False,
+    training: Callable[[Layer], Training] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a function as the meaning of a layer type (further names are aliases).
 
@@ -56,6 +81,7 @@ def layer(
         bottoms, tops: how many are allowed: a number, or (least, most) with None for any number.
         verified: ``"by Caffe"`` where outputs of Caffe or of the fork are at hand, else ``"by definition"``.
         replace: allow a type that is registered already (otherwise an error).
+        training: the `Training` of a layer of the prototxt, for one that learns or draws in phase TRAIN.
 
     >>> @layer("Twice")
     ... def twice(ops, layer, x):
@@ -65,7 +91,7 @@ def layer(
     """
 
     def register(function: Lowering) -> Lowering:
-        entry = LayerType(types[0], function, _range(bottoms), _range(tops), verified, tuple(types[1:]))
+        entry = LayerType(types[0], function, _range(bottoms), _range(tops), verified, tuple(types[1:]), training)
         for name in types:
             if name in _REGISTRY and not replace:
                 known = _REGISTRY[name].function
@@ -87,6 +113,12 @@ def layer_types() -> dict[str, LayerType]:
 def find_layer(name: str) -> LayerType | None:
     """The `LayerType` of a name, or None."""
     return _REGISTRY.get(name) or layer_types().get(name)
+
+
+def training_of(layer: Layer) -> Training | None:
+    """How a layer of the prototxt behaves in phase TRAIN, None where that is as in phase TEST."""
+    entry = find_layer(layer.type)
+    return entry.training(layer) if entry is not None and entry.training is not None else None
 
 
 def nearest(name: str) -> str:

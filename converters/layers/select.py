@@ -1,4 +1,4 @@
-"""Layers that choose elements: ArgMax, BatchReindex, Embed, Filter and Im2col."""
+"""Layers that choose or reduce elements: ArgMax, BatchReindex, Embed, Filter, Im2col and Reduction."""
 
 from __future__ import annotations
 
@@ -92,3 +92,16 @@ def im2col(ops: Ops, view: LayerView, x: Value) -> Value:
     order = [0, 1, *range(2, 2 + 2 * count, 2), *range(3, 3 + 2 * count, 2)]
     top: Shape = (*x.shape[:axis], static(x.shape[axis]) * int(np.prod(kernel)), *sizes)
     return ops.reshape(ops.transpose(y, order), top)
+
+
+@layer("Reduction")
+def reduction(ops: Ops, view: LayerView, x: Value) -> Value:
+    """SUM, MEAN, ASUM or SUMSQ over all axes from `axis` on, times `coeff` (Caffe: reduction_layer.cpp)"""
+    p = view.params("reduction_param")
+    axes = range(view.axis(p.axis, len(x.shape)), len(x.shape))
+    if p.operation == "ASUM":
+        x = ops.abs(x)
+    elif p.operation == "SUMSQ":
+        x = ops.mul(x, x)
+    y = ops.reduce("mean" if p.operation == "MEAN" else "sum", x, axes, keepdims=False)
+    return ops.mul(y, ops.const(np.float32(p.coeff))) if p.coeff != 1 else y

@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from converters.graph.graph import Value
-from converters.layers.params import Params
 from converters.layers.registry import layer
-from converters.layers.view import LayerView
+from converters.layers.view import LayerView, Params
 from converters.ops import Ops
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 import weights as weight_files
 from prototxt import Layer
-from prototxt.errors import WeightsError
+from prototxt.errors import WeightsError, nearest_names
 from prototxt.limits import get_limits, raise_hint
-from prototxt.similar import nearest_names
 
 __all__ = ["BlobSource", "FileBlobs", "ShapesOnly", "Synthetic", "WeightsLike", "blob_source"]
 

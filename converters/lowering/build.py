@@ -17,8 +17,7 @@ from converters.lowering.lower_net import Lowered, lower
 from converters.lowering.notes import odd_numbers
 from converters.options import Options, Shapes
 from prototxt import Net
-from prototxt.errors import ConversionError, PrototxtError
-from prototxt.similar import nearest_names
+from prototxt.errors import ConversionError, PrototxtError, nearest_names
 from prototxt.training.data_layers import UnknownShape
 from weights import Weights
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from converters.graph.dims import Shape, Sym, SymbolicError
-from converters.graph.graph import Graph, Symbol, Value
+from converters.graph.graph import Graph, Node, Symbol, Value
 from converters.graph.guards import check_parameters
-from converters.layers.params import unread
 from converters.layers.registry import find_layer, nearest
-from converters.layers.view import Fetch, LayerView
-from converters.lowering.batch import Axes, candidates
+from converters.layers.view import Fetch, LayerView, unread
 from converters.lowering.blobs import BlobSource
 from converters.lowering.notes import file_notes, surplus, warn
 from converters.ops import Ops, ShapeMismatch
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Axes", "Lowered", "accumulate_in_double", "candidates", "lower"]
 
 
 @dataclass
@@ -211,10 +210,15 @@ def mark_logits(graph: Graph) -> None:
         above = node.inputs[0].producer if node.op == "softmax" and node.inputs[0] else None
         while above is not None and above.op == "reshape":
             above = above.inputs[0].producer if above.inputs[0] else None
-        if above is not None and above.op == "linear" and above.inputs[1] is not None:
-            weight = above.inputs[1].data
-            if weight is not None and weight.size <= DOUBLE_LIMIT:
-                above.attrs["accumulate"] = "float64"
+        if above is not None:
+            accumulate_in_double(above)
+
+
+def accumulate_in_double(node: Node) -> None:
+    """Have a classifier of reasonable size accumulate in float64; other primitives stay what they are."""
+    weight = node.inputs[1].data if node.op == "linear" and node.inputs[1] is not None else None
+    if weight is not None and weight.size <= DOUBLE_LIMIT:
+        node.attrs["accumulate"] = "float64"
 
 
 def _refit(blobs: BlobSource, owner: Layer, position: int, shape: tuple[int, ...], layer: Layer) -> np.ndarray:
@@ -252,3 +256,52 @@ def _unsupported(layer: Layer) -> ConversionError:
         where=layer.where,
         remedy=f"{nearest(kind)}see docs/layers.md for what is, and CONTRIBUTING.md for how to register your own",
     )
+
+
+Axes: TypeAlias = "dict[str, tuple[int, str]]"
+"""Input → which of its axes is symbolic, and the symbol."""
+
+RECURRENT = {"LSTM", "RNN"}
+
+
+def candidates(net: Net) -> list[Axes]:
+    """The symbols to try, most general first.
+
+    Axis 0 of each input gets its own (a net may declare one region beside its one image, and be fed 300), then one for
+    all of the same declared size; a recurrent net's batch is its streams, axis 1; then each group of equal size alone.
+
+    >>> import prototxt
+    >>> net = 'input: "x" input_shape { dim: 2 dim: 3 } layer { type: "TanH" bottom: "x" top: "y" }'
+    >>> candidates(prototxt.loads(net))
+    [{'x': (0, 'N')}]
+    """
+    groups: dict[int, list[str]] = {}
+    for name, shape in net.inputs.items():
+        if shape:
+            groups.setdefault(shape[0], []).append(name)
+    inputs = [name for name, shape in net.inputs.items() if shape]
+    apart: Axes = {name: (0, "N" if i == 0 else f"N_{name}") for i, name in enumerate(inputs)}
+    named = [(names, "N" if i == 0 else f"N_{names[0]}") for i, names in enumerate(groups.values())]
+    every: Axes = {name: (0, symbol) for names, symbol in named for name in names}
+    alone: list[Axes] = [dict.fromkeys(names, (0, symbol)) for names, symbol in named] if len(named) > 1 else []
+    tried: list[Axes] = []
+    for axes in (apart, every, _streams(net), *alone):
+        if axes and axes not in tried:
+            tried.append(axes)
+    return tried
+
+
+def _streams(net: Net) -> Axes:
+    """The streams of a recurrent net: axis 1 of (T, N, …) and of states (1, N, …), axis 0 of what has no time."""
+    markers = [layer.bottoms[1] for layer in net.layers if layer.type in RECURRENT and len(layer.bottoms) > 1]
+    declared = next((net.inputs[name] for name in markers if name in net.inputs), ())
+    if len(declared) != 2:
+        return {}
+    steps, streams = declared
+    axes: Axes = {}
+    for name, shape in net.inputs.items():
+        if len(shape) > 1 and shape[0] in (steps, 1) and shape[1] == streams and (shape[0] == steps or len(shape) == 3):
+            axes[name] = (1, "N")
+        elif shape and shape[0] == streams:
+            axes[name] = (0, "N")
+    return axes

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 import numpy as np
 
 from converters.lowering.blobs import BlobSource, FileBlobs
 from prototxt import Layer, Net, Unknown
-from prototxt.errors import WeightsError
+from prototxt.errors import WeightsError, nearest_names
 
 __all__ = ["CamcompatWarning", "file_notes", "odd_numbers", "surplus", "warn"]
 
@@ -64,7 +63,7 @@ def surplus(blobs: BlobSource, layer: Layer, used: int) -> str:
 
 
 def _hint(entry: Unknown) -> str:
-    near = get_close_matches(entry.path.rpartition(".")[2], [entry.nearest], 1, 0.8)
+    near = nearest_names(entry.path.rpartition(".")[2], [entry.nearest], cutoff=0.8)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

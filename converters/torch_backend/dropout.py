@@ -11,6 +11,7 @@ from collections.abc import Callable
 from torch import fx, nn
 
 from converters.graph.graph import Graph, Value
+from converters.layers.registry import training_of
 from prototxt import Layer, Net
 
 __all__ = ["Dropouts"]
@@ -35,7 +36,7 @@ class Dropouts:
         self.net, self.graph, self._plain, self._apply = net, graph, plain, apply
         self._layers = net.layers if net is not None else ()
         self._writers = {top: layer for layer in self._layers for top in layer.tops}
-        self._active = any(layer.type == "Dropout" for layer in self._layers)
+        self._active = any(_share(layer) is not None for layer in self._layers)
         self._nodes: dict[str, fx.Node] = {}
         self._reader, self._unread = -1, list[str]()
 
@@ -61,8 +62,9 @@ class Dropouts:
         if name not in self._nodes:
             layer, source = self._writers[name], self._source(name)
             below = self.blob(source) if source else self._plain(self.graph.blobs[name])
-            if layer.type == "Dropout":
-                below = self._apply(layer, nn.Dropout(_ratio(layer)), below)
+            share = _share(layer)
+            if share is not None:
+                below = self._apply(layer, nn.Dropout(share), below)
             self._nodes[name] = below
         return self._nodes[name]
 
@@ -79,11 +81,13 @@ class Dropouts:
 
     def _dropped(self, name: str) -> bool:
         while name and name in self._writers:
-            if self._writers[name].type == "Dropout":
-                return self._active
+            if _share(self._writers[name]) is not None:
+                return True
             name = self._source(name)
         return False
 
 
-def _ratio(layer: Layer) -> float:
-    return float(f"{layer.message.dropout_param.dropout_ratio:.7g}")
+def _share(layer: Layer) -> float | None:
+    """Of the values that a layer draws to be zero in training, if it draws."""
+    rule = training_of(layer)
+    return None if rule is None else rule.dropped

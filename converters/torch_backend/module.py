@@ -10,9 +10,11 @@ from converters.lowering.blobs import WeightsLike
 from converters.lowering.build import NetLike, build
 from converters.lowering.lower_net import Lowered
 from converters.options import Options, Shapes
-from converters.torch_backend.net import ABOUT, TorchNet
+from converters.torch_backend.names import ABOUT, class_name
+from converters.torch_backend.net import TorchNet
+from converters.torch_backend.ops import translate
 from converters.torch_backend.origins import origins
-from converters.torch_backend.writer import TorchWriter, class_name
+from converters.torch_backend.writer import TorchWriter
 
 __all__ = ["to_torch", "torch_module"]
 
@@ -62,7 +64,8 @@ def to_torch(
 def torch_module(lowered: Lowered) -> TorchNet:
     """A lowered net as a module; `module.layer_names` maps Caffe's layer names to the children's."""
     writer = TorchWriter(lowered.graph, lowered.net)
-    module = writer.write(class_name(lowered.net.name))
+    translate(writer)
+    module = TorchNet(writer.root, writer.graph, class_name=class_name(lowered.net.name))
     module.meta[ABOUT] = {
         "name": type(module).__name__,
         "layers": dict(writer.layer_names),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import fx, nn
 
-from prototxt.errors import ConversionError
+from converters.torch_backend.names import ABOUT, about
+from converters.torch_backend.source.plan import Plan
+from prototxt.errors import ConversionError, nearest_names
 
-__all__ = ["ABOUT", "TorchNet"]
-
-ABOUT = "camcompat"  # the key in `meta`: what copies of the module keep, plain data only
+__all__ = ["TorchNet"]
 
 
 class TorchNet(fx.GraphModule):
@@ -32,12 +31,12 @@ class TorchNet(fx.GraphModule):
     @property
     def name(self) -> str:
         """The class name, which torch's own copies of a graph module lose."""
-        return str(self.meta.get(ABOUT, {}).get("name", type(self).__name__))
+        return str(about(self).get("name", type(self).__name__))
 
     @property
     def layer_names(self) -> dict[str, str]:
         """Caffe's layer names → the names of the children."""
-        return dict(self.meta.get(ABOUT, {}).get("layers", {}))
+        return dict(about(self).get("layers", {}))
 
     def layer(self, name: str) -> nn.Module:
         """The child that is a Caffe layer, for hooks and for a look at its weights.
@@ -55,8 +54,6 @@ class TorchNet(fx.GraphModule):
         """As `nn.Module.load_state_dict`; the state of the net's Python source (`to_python`) is taken, too."""
         own = self.state_dict()
         if not own.keys() >= state_dict.keys():
-            from converters.torch_backend.source.plan import Plan
-
             plan = Plan(self)
             keys = {plan.key(key): key for key in own}
             state_dict = {keys.get(key, key): tensor for key, tensor in state_dict.items()}
@@ -84,7 +81,7 @@ class TorchNet(fx.GraphModule):
         """
         if not blobs:
             raise ConversionError("no blob is asked for", where=self.name, remedy='features("CAM_conv")')
-        about = self.meta.get(ABOUT, {})
+        noted = about(self)
         graph = fx.Graph()
         copies: dict[fx.Node, fx.Node] = {}
         graph.graph_copy(self.graph, copies)
@@ -96,14 +93,14 @@ class TorchNet(fx.GraphModule):
                 graph.erase_node(node)
         part = TorchNet(self, graph, class_name=self.name)
         kept = {node.name for node in graph.nodes}
-        names = {blob: by_name[old].name for blob, old in about["blobs"].items() if old in by_name}
-        part.meta[ABOUT] = {**about, "blobs": {blob: name for blob, name in names.items() if name in kept}}
+        names = {blob: by_name[old].name for blob, old in noted["blobs"].items() if old in by_name}
+        part.meta[ABOUT] = {**noted, "blobs": {blob: name for blob, name in names.items() if name in kept}}
         return part.train(self.training)
 
     def _node_of(self, blob: str, known: Iterable[str]) -> str:
-        about: dict[str, Any] = self.meta.get(ABOUT, {})
-        names: dict[str, str] = about.get("blobs", {})
-        version = about.get("last", {}).get(blob, blob)
+        noted = about(self)
+        names: dict[str, str] = noted.get("blobs", {})
+        version = noted.get("last", {}).get(blob, blob)
         node = names.get(version if version in names else blob, "")
         if node not in set(known):
             remedy = _nearest(blob, names) or "convert it without outputs=, or with this blob among them"
@@ -112,5 +109,5 @@ class TorchNet(fx.GraphModule):
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 3)
+    close = nearest_names(name, names, 3)
     return f"did you mean {', '.join(close)}?" if close else ""

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 import weights
-from converters.torch_backend.net import ABOUT
+from converters.torch_backend.names import ABOUT
 from converters.torch_backend.origins import Computed, Origins, Placed
 from prototxt.errors import ConversionError
 from prototxt.schema import message_class

@@ -11,10 +11,10 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from prototxt.entry import place
 from prototxt.errors import PrototxtError
 from prototxt.text_format.fields import is_repeated
 from prototxt.text_format.parser import Unknown
+from prototxt.wiring import place
 
 __all__ = ["unknown_fields"]
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prototxt.errors import PrototxtError
+from prototxt.errors import PrototxtError, nearest_names
 from prototxt.schema import message_class
-from prototxt.similar import nearest_names
 
 __all__ = ["V0_TYPES", "fold_padding", "upgrade_v0_layer"]
 

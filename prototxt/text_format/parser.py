@@ -10,11 +10,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from prototxt.errors import PrototxtError
+from prototxt.errors import PrototxtError, nearest_names
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
 from prototxt.text_format.fields import MESSAGE, Field, Table, table_of
@@ -297,7 +296,7 @@ class _Reader:
         """The known field with the most similar name; "" if there is none, or too many have been asked for."""
         key = (id(table), name)
         if key not in self.nearest and len(self.nearest) < _SUGGESTIONS and len(name) <= _LONGEST:
-            self.nearest[key] = next(iter(get_close_matches(name, table.fields, 1)), "")
+            self.nearest[key] = next(iter(nearest_names(name, table.fields)), "")
         return self.nearest.get(key, "")
 
     def _skip_brackets(self) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
-from prototxt.errors import PrototxtError
+from prototxt.errors import PrototxtError, nearest_names
 from prototxt.text_format.fields import BOOL, ENUM, FLOAT, INT, TEXT, Field
 from prototxt.text_format.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value, short
 
@@ -72,7 +71,7 @@ def _enum(tokens: Tokens, field: Field, index: int) -> int:
             return field.values[text]
     elif (number := int_value(text)) is not None and number in field.values.values():
         return number
-    near = next(iter(get_close_matches(short(text), field.values, 1)), "")
+    near = next(iter(nearest_names(short(text), field.values)), "")
     hint = f"; nearest: {near}" if near else ""
     if _is_layer_type(field):
         message = f"{short(text)} is not a layer type of Caffe's old format{hint}"

@@ -8,12 +8,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from prototxt.entry import Entry
 from prototxt.net import build, parse_net, parsed_message
 from prototxt.structure import Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed
 from prototxt.training.train_val import Options, rewrite
+from prototxt.wiring import Entry
 
 __all__ = ["deploy"]
 

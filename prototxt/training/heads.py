@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from prototxt.entry import Entry
 from prototxt.errors import PrototxtError
+from prototxt.wiring import Entry
 
 __all__ = ["Head", "auxiliary", "heads_of", "is_loss", "is_metric", "learned_blobs"]
 

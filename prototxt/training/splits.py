@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from prototxt.entry import Entry
+from prototxt.wiring import Entry
 
 __all__ = ["whole", "without_splits"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prototxt.entry import Entry
 from prototxt.schema import message_class
 from prototxt.training.data_layers import Partial, UnknownShape, is_data, keep_transform, top_shape
 from prototxt.training.heads import Head, auxiliary, heads_of, is_loss, is_metric, learned_blobs
 from prototxt.training.splits import whole, without_splits
+from prototxt.wiring import Entry
 
 __all__ = ["Options", "rewrite"]
 

@@ -7,11 +7,8 @@ and lengths are read.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,14 +17,14 @@ import numpy as np
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
 from weights.files.blob import read_blob
-from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign, refuse_message
+from weights.files.foreign import refuse_message
 from weights.files.mapped import MappedFile
 from weights.files.wire import LEN, VARINT, Strip, WireError, fields, strip
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["V1_TYPES", "Stored", "Weights", "read"]
+__all__ = ["V1_TYPES", "StoredLayer", "Weights", "scan"]
 
 _V1_NAMES = (
     "Accuracy BNLL Concat Convolution Data Dropout EuclideanLoss Flatten HDF5Data HDF5Output Im2col ImageData "
@@ -53,8 +50,14 @@ _STRIP: Strip = {_LAYERS: {6: None, 1: {50: None}}, _LAYER: {7: None}}
 
 
 @dataclass
-class Stored:
-    """One layer as a file stores it."""
+class StoredLayer:
+    """One layer as a file stores it.
+
+    Attributes:
+        name, type: as stored; the type in V2's spelling, but for V0.
+        blobs: its arrays.
+        version: "V0", "V1", "V2" or "HDF5".
+    """
 
     name: str = ""
     type: str = ""
@@ -78,7 +81,7 @@ class Weights(Mapping[str, "tuple[np.ndarray, ...]"]):
     def __init__(
         self,
         source: str,
-        layers: list[Stored],
+        layers: list[StoredLayer],
         *,
         version: str,
         notes: tuple[str, ...] = (),
@@ -174,11 +177,11 @@ def _string(data: memoryview, start: int, end: int) -> str:
     return bytes(data[start:end]).decode("utf-8", errors="backslashreplace")
 
 
-def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
+def _layer(data: memoryview, start: int, end: int, version: str) -> StoredLayer:
     """The layer message in ``data[start:end]``; a V1 message that holds a V0 layer is a V0 layer."""
-    numbers, layer = _NUMBERS[version], Stored(version=version)
+    numbers, layer = _NUMBERS[version], StoredLayer(version=version)
     most = get_limits().blobs_per_layer
-    inner: Stored | None = None
+    inner: StoredLayer | None = None
     try:
         for found in fields(data, start, end):
             if found.number == numbers.name and found.wire == LEN:
@@ -204,10 +207,10 @@ def _layer(data: memoryview, start: int, end: int, version: str) -> Stored:
     return layer
 
 
-def _scan(data: memoryview, where: str) -> tuple[list[Stored], str, tuple[str, ...]]:
+def scan(data: memoryview, where: str) -> tuple[list[StoredLayer], str, tuple[str, ...]]:
     """All layers in file order, the version, and what was odd."""
-    old: list[Stored] = []
-    new: list[Stored] = []
+    old: list[StoredLayer] = []
+    new: list[StoredLayer] = []
     seen: set[tuple[int, int]] = set()
     most = get_limits().layers
     try:
@@ -242,51 +245,3 @@ def _damaged(error: WireError, seen: set[tuple[int, int]], size: int, layers: in
     else:
         message = f"it is damaged at byte {error.offset:,}, {after}, or no weights of Caffe ({error})"
     return WeightsError(message, where=where, remedy="download the file again and compare its size and checksum")
-
-
-def _map(path: Path, where: str) -> MappedFile | None:
-    """The file's bytes, mapped; None for an HDF5 file. Everything that is no weight file is refused here."""
-    try:
-        with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise WeightsError("it is no regular file", where=where, remedy="give a .caffemodel or .caffemodel.h5")
-            head = file.read(HEAD)
-            if head.startswith(HDF5_SIGNATURE):
-                return None
-            refuse_foreign(head, where)
-            return MappedFile(file)
-    except FileNotFoundError:
-        raise WeightsError("no such file", where=where, remedy="check the path") from None
-    except IsADirectoryError:
-        remedy = "give the .caffemodel inside"
-        raise WeightsError("it is a folder, not a weight file", where=where, remedy=remedy) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"it cannot be read ({error})", where=where, remedy="check the file") from error
-
-
-def read(path: str | os.PathLike[str]) -> Weights:
-    """The weights in a .caffemodel (V0, V1, V2) or .caffemodel.h5, told apart by content, not by name.
-
-    Returns: Weights; its arrays are read-only views of the mapped file, in the dtype stored (float32; float64 of
-        double nets, float16 of NVIDIA's). Unpacked numbers and HDF5 files are copied. Layers are in file order (HDF5:
-        by name).
-    Raises: WeightsError if the file is missing, damaged, cut off inside a layer, or something else altogether. A file
-        cut exactly between two layers is a legal shorter file: the conversion names the missing layers.
-    Source: ``ReadNetParamsFromBinaryFileOrDie``, ``Net::CopyTrainedLayersFromHDF5``.
-
-    >>> from tempfile import mkdtemp
-    >>> from weights.files.writer import write
-    >>> path = Path(mkdtemp()) / "net.caffemodel"
-    >>> write(path, "net", {"conv1": [np.ones((2, 3, 1, 1))]}, types={"conv1": "Convolution"})
-    >>> weights = read(path)
-    >>> weights.version, dict(weights.types), weights["conv1"][0].shape
-    ('V2', {'conv1': 'Convolution'}, (2, 3, 1, 1))
-    """
-    where = os.fspath(path)
-    mapped = _map(Path(path), where)
-    if mapped is None:
-        from weights.files.hdf5 import read_hdf5
-
-        return read_hdf5(path)
-    layers, version, notes = _scan(memoryview(mapped), where)
-    return Weights(where, layers, version=version, notes=notes, data=mapped)

@@ -16,8 +16,9 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
-from weights.files.caffemodel import Stored, Weights
+from weights.files.caffemodel import StoredLayer, Weights
 from weights.files.shapes import to_float32
+from weights.files.writer import replacing
 
 __all__ = ["read_hdf5", "write_hdf5"]
 
@@ -85,7 +86,7 @@ def _member(group: Any, key: str, full: str, where: str) -> Any:
     return group[key]
 
 
-def _walk(group: Any, name: str, layers: list[Stored], notes: list[str], budget: _Budget, depth: int = 0) -> None:
+def _walk(group: Any, name: str, layers: list[StoredLayer], notes: list[str], budget: _Budget, depth: int = 0) -> None:
     where = budget.where
     if depth > budget.depth:  # a damaged file may hold a group that contains itself
         raise WeightsError(f"groups are nested more than {budget.depth} deep", where=where, remedy=_AGAIN)
@@ -101,7 +102,7 @@ def _walk(group: Any, name: str, layers: list[Stored], notes: list[str], budget:
         else:
             raise WeightsError(f'dataset "data/{full}" is no blob of a layer', where=where, remedy=_AGAIN)
     if name and (datasets or not groups):  # a group of groups only is the first half of a name with a slash
-        layers.append(Stored(name, "", _blobs(datasets, name, notes, budget), "HDF5"))
+        layers.append(StoredLayer(name, "", _blobs(datasets, name, notes, budget), "HDF5"))
         budget.count(len(layers))
     for full, member in groups:
         _walk(member, full, layers, notes, budget, depth + 1)
@@ -126,7 +127,7 @@ def read_hdf5(path: str | os.PathLike[str]) -> Weights:
     """
     where = os.fspath(path)
     h5py = _h5py(where)
-    layers: list[Stored] = []
+    layers: list[StoredLayer] = []
     notes: list[str] = []
     try:
         with h5py.File(path, "r") as file:
@@ -156,8 +157,6 @@ def write_hdf5(path: str | os.PathLike[str], layers: Mapping[str, Sequence[np.nd
     >>> list(read_hdf5(path))
     ['conv1/7x7_s2']
     """
-    from weights.files.writer import replacing
-
     where = os.fspath(path)
     h5py = _h5py(where)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:

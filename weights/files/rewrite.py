@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prototxt.errors import WeightsError
-from weights.files.caffemodel import _scan, read
+from weights.files.caffemodel import scan
+from weights.files.reader import read
 from weights.files.shapes import fit, to_float32
 from weights.files.writer import replacing
 
@@ -56,7 +57,7 @@ def rewrite(
 
 def _overwrite(whole: np.ndarray, layers: Mapping[str, Sequence[np.ndarray]], where: str) -> list[str]:
     """Put the blobs into the bytes of a file."""
-    found = _scan(whole.data, where)[0]
+    found = scan(whole.data, where)[0]
     stored = {layer.name: layer.blobs for layer in found if layer.blobs}  # of a name, the last one counts
     changed = []
     for name, blobs in layers.items():

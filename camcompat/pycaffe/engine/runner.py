@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from camcompat.pycaffe.engine.store import Store
 from camcompat.pycaffe.engine.structure import Step, feeds_softmax
 from camcompat.pycaffe.errors import CaffeError
 from converters.graph.dims import Shape
-from converters.graph.graph import Graph, Value
-from converters.lowering.lower_net import DOUBLE_LIMIT, Lowered, lower
+from converters.graph.graph import Value
+from converters.lowering.lower_net import Lowered, accumulate_in_double, lower
 from prototxt import Layer, Net
 
 __all__ = ["Plan", "Runner"]
@@ -123,7 +123,8 @@ class Runner:
         tops = [lowered.graph.blobs[name] for name in layer.tops]
         lowered.graph = graph = lowered.graph.pruned(dict(zip(layer.tops, tops)))
         if self.accumulates:
-            _accumulate(graph)
+            for node in graph.nodes:  # (a graph of one layer shows no softmax)
+                accumulate_in_double(node)
         prepared = _Prepared(shapes, lowered, tops, [(blob.memory, blob.shape) for blob in self.blobs])
         live = [] if self.backend == "onnx" else list(graph.constants())
         learned = any(_derived(value, self.blobs) for value in live)
@@ -147,11 +148,3 @@ def _within(value: Value, blob: Blob) -> bool:
 
 def _derived(value: Value, blobs: Sequence[Blob]) -> bool:
     return value.learned and not any(_within(value, blob) for blob in blobs)
-
-
-def _accumulate(graph: Graph) -> None:
-    """As `converters.lowering.lower_net.mark_logits`, which sees no softmax in a graph of one layer."""
-    for node in graph.nodes:
-        weight: Any = node.inputs[1] if node.op == "linear" else None
-        if weight is not None and weight.data is not None and weight.data.size <= DOUBLE_LIMIT:
-            node.attrs["accumulate"] = "float64"

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from camcompat.pycaffe.errors import CaffeError
+from converters.layers.registry import training_of
 from prototxt import Layer, Net
 
-__all__ = ["Step", "feeds_softmax", "outputs_of", "steps_of"]
+__all__ = ["Step", "check_phase", "feeds_softmax", "outputs_of", "steps_of"]
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,21 @@ def feeds_softmax(net: Net, layer: Layer) -> bool:
             if reader.type in ("Dropout", "Flatten", "Reshape", "Split"):
                 names |= set(reader.tops)
     return False
+
+
+def _learns(layer: Layer) -> bool:
+    rule = training_of(layer)
+    return rule is not None and rule.active
+
+
+def check_phase(net: Net, phase: str) -> None:
+    """Refuse phase TRAIN for a net with layers that learn or draw in it; any other net is the same in both phases.
+
+    Raises:
+        CaffeError: the net has such a layer.
+    """
+    learning = next(filter(_learns, net.layers), None) if phase == "TRAIN" else None
+    if learning is not None:
+        message = "in phase TRAIN this layer draws or learns at each pass, which the stand-in does not do"
+        remedy = "make the net with caffe.TEST; to train, use converters.to_torch and .train()"
+        raise CaffeError(message, where=learning.where, remedy=remedy)

@@ -15,6 +15,7 @@ from camcompat.pycaffe.engine.blob import Blob
 from camcompat.pycaffe.errors import CaffeError
 from converters.graph.dims import Dim, Sym
 from converters.graph.graph import Graph, Node, Value
+from converters.torch_backend.emitter import Emitter
 from converters.torch_backend.ops import TRANSLATIONS
 
 __all__ = ["TorchPlan"]
@@ -27,14 +28,14 @@ class _Ref:
     slot: int
 
 
-class TorchPlan:
-    """What `converters.torch_backend.ops` asks of a writer, noted down and played as often as wanted.
+class TorchPlan(Emitter):
+    """The calls that `converters.torch_backend.ops` makes, noted down and played as often as wanted.
 
     A converted net owns its weights; here they stay the arrays of `net.params`, so that an edit is seen at once.
     """
 
     def __init__(self, graph: Graph, tops: Sequence[Value]) -> None:
-        self.source = graph
+        self.lowered = graph
         self._slots: dict[int, _Ref] = {}
         self._count = count()
         self._constants: dict[int, Value] = {}
@@ -104,20 +105,9 @@ class TorchPlan:
         return _Ref(next(self._count))
 
     def _translate(self, node: Node) -> None:
-        operands = [self.operand(x) for x in node.inputs]
-        if not any(isinstance(x, _Ref) for x in operands):  # torch's functions want a tensor
-            operands = [None if x is None else self.tensor(x) for x in node.inputs]
-        writer: Any = self  # it has what translations call
-        result = TRANSLATIONS[node.op](writer, node, operands)
+        result = TRANSLATIONS[node.op](self, node, self.operands(node))
         for x, ref in zip(node.outputs, result if isinstance(result, tuple) else (result,)):
             self._slots[id(x)] = ref
-
-    def operand(self, x: Value | None) -> Any:
-        """A scalar that nobody learned as a plain number; else a tensor; None stays None."""
-        if x is not None and x.data is not None and x.data.ndim == 0 and not x.learned:
-            number = x.data.item()
-            return float(str(x.data)) if isinstance(number, float) else number
-        return None if x is None else self.tensor(x)
 
     def tensor(self, x: Value | None) -> _Ref:
         """Where a value's tensor will be."""
@@ -138,7 +128,9 @@ class TorchPlan:
         """A tensor's method."""
         return self.call(lambda tensor, *rest: getattr(tensor, name)(*rest), x, *args)
 
-    def module(self, node: Node, module: nn.Module, x: Any, **constants: Value | None) -> _Ref:
+    def module(
+        self, node: Node, module: nn.Module, x: Any, shape: Sequence[int] | None = None, **constants: Value | None
+    ) -> _Ref:
         """A module's forward, with these constants in place of its own parameters."""
         names = [name for name, value in constants.items() if value is not None]
         for name in names:
@@ -147,7 +139,8 @@ class TorchPlan:
         module.eval()
 
         def forward(tensor: torch.Tensor, *tensors: torch.Tensor) -> Any:
-            module.__dict__.update(zip(names, tensors))
+            held = tensors if shape is None else [each.reshape(shape) for each in tensors]
+            module.__dict__.update(zip(names, held))
             return module(tensor)
 
         return self.call(forward, x, *(self.tensor(constants[name]) for name in names))
@@ -158,7 +151,7 @@ class TorchPlan:
 
     def _size(self, dim: Sym) -> _Ref:
         sizes = [
-            (self.tensor(symbol.source), symbol.axis) for symbol in map(self.source.symbols.__getitem__, dim.symbols)
+            (self.tensor(symbol.source), symbol.axis) for symbol in map(self.lowered.symbols.__getitem__, dim.symbols)
         ]
         axes = [axis for _, axis in sizes]
 
@@ -166,10 +159,6 @@ class TorchPlan:
             return dim.factor * int(np.prod([x.size(axis) for x, axis in zip(tensors, axes)], dtype=np.int64))
 
         return self.call(size, *(ref for ref, _ in sizes))
-
-    def momentum(self, node: Node) -> float:
-        """Of no account: the statistics of a net that is only run do not move."""
-        return 0.0
 
     def any_input(self) -> Any:
         """What tells the device and the precision."""

@@ -7,10 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from camcompat.folders import make_folder
 from camcompat.verification.report.findings import Report
 from camcompat.verification.report.page import page
-from weights.atomic import replacing
+from weights.atomic import make_folder, replacing
 
 __all__ = ["write_report"]
 

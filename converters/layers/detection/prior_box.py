@@ -8,9 +8,8 @@ import numpy as np
 
 from converters.graph.dims import static
 from converters.graph.graph import Value
-from converters.layers.params import Params
 from converters.layers.registry import layer
-from converters.layers.view import LayerView
+from converters.layers.view import LayerView, Params
 from converters.ops import Ops
 
 # Fields of forks whose layer draws other boxes under the same name.

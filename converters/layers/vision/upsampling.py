@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from converters.graph.dims import Shape, numel, static
 from converters.graph.graph import Value
-from converters.layers.params import Params
 from converters.layers.registry import layer
-from converters.layers.view import LayerView
+from converters.layers.view import LayerView, Params
 from converters.ops import Ops
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from converters.torch_backend import functions as torch_functions
+from converters.torch_backend import functions
 from converters.torch_backend.source.layout import literal
 
 __all__ = ["Constructor", "constructor", "kind_of"]
@@ -64,7 +64,7 @@ def _plain(value: Any) -> Any:
 def constructor(module: nn.Module) -> Constructor:
     """The constructor of an equal module (its weights aside)."""
     name = type(module).__name__
-    full = name if type(module).__module__ == torch_functions.__name__ else f"nn.{name}"
+    full = name if type(module).__module__ == functions.__name__ else f"nn.{name}"
     for kinds, describe in _DESCRIBED:
         if isinstance(module, kinds):
             positional, keywords = describe(module)
@@ -123,7 +123,7 @@ _DESCRIBED: list[tuple[Any, Any]] = [
     (nn.Linear, _linear),
     (nn.modules.batchnorm._BatchNorm, _batch_norm),
     (nn.LocalResponseNorm, _norm),
-    (torch_functions.Scale, _scale),
+    (functions.Scale, _scale),
     (nn.Softmax, lambda m: ({}, {"dim": (m.dim, None)})),
 ]
 _ARGUMENTS: dict[str, Any] = {

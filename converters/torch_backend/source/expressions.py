@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx
 from torch.fx.node import _get_qualified_name
 
-from converters.torch_backend import functions as torch_functions
+from converters.torch_backend import functions
 from converters.torch_backend.source.layout import Part, items, joined, literal
 
 __all__ = ["Reader", "expression", "is_atom", "statement"]
@@ -46,7 +46,7 @@ def _index(value: Any, read: Reader) -> str:
 
 
 def _function(node: fx.Node) -> str:
-    if node.target in (getattr(torch_functions, name) for name in torch_functions.__all__):
+    if node.target in (getattr(functions, name) for name in functions.__all__):
         return str(getattr(node.target, "__name__", node.target))
     assert callable(node.target)
     name = _get_qualified_name(node.target)

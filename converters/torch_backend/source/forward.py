@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import fx, nn
 
-from converters.torch_backend import functions as torch_functions
+from converters.torch_backend import functions
 from converters.torch_backend.source.expressions import expression, is_atom, statement
 from converters.torch_backend.source.layout import WIDTH
 
@@ -16,7 +16,7 @@ __all__ = ["Block", "Body", "body"]
 # Modules that are written around what feeds them: self.relu1(self.conv1(x)).
 _FOLLOWERS = (
     nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Sigmoid, nn.Tanh, nn.Dropout, nn.modules.batchnorm._BatchNorm,
-    torch_functions.Scale,
+    functions.Scale,
 )  # fmt: skip
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import fx, nn
 
-from converters.torch_backend import functions as torch_functions
-from converters.torch_backend.net import TorchNet
+from converters.torch_backend import functions
+from converters.torch_backend.names import about, class_name, identifier
 from converters.torch_backend.source.blocks import BlockClass, block_class, token
 from converters.torch_backend.source.constructors import constructor
 from converters.torch_backend.source.forward import Block, Body, body
 from converters.torch_backend.source.layout import call, docstring, items, text
 from converters.torch_backend.source.repeats import find_repeats
-from converters.torch_backend.writer import class_name, identifier
 
 __all__ = ["Plan"]
 
@@ -32,12 +31,12 @@ class Plan:
         paths: child of the module → the same in the source: `inception_3a_1x1` → `inception_3a.conv_1x1`.
     """
 
-    def __init__(self, module: TorchNet) -> None:
+    def __init__(self, module: fx.GraphModule) -> None:
         self.module = module
         self.nodes = [node for node in module.graph.nodes if node.op.startswith("call_")]
         self.modules = dict(module.named_children())
-        self.name = class_name(module.name)
-        taken = {self.name, *_IMPORTED, *torch_functions.__all__}
+        self.name = class_name(str(about(module).get("name", type(module).__name__)))
+        taken = {self.name, *_IMPORTED, *functions.__all__}
         self.classes = self._classes(taken)
         self.reserved = frozenset(taken)
         self.blocks: dict[fx.Node, tuple[Block, BlockClass, int]] = {}
@@ -68,7 +67,7 @@ class Plan:
 
     def layers(self) -> dict[str, str]:
         """Caffe layer → where its module is in the source."""
-        names = self.module.layer_names
+        names: dict[str, str] = about(self.module).get("layers", {})
         return {layer: self.paths[child] for layer, child in names.items() if child in self.modules}
 
     def inputs(self) -> list[tuple[str, tuple[object, ...]]]:
@@ -79,14 +78,14 @@ class Plan:
     # Text.
 
     def helpers(self) -> list[str]:
-        """The functions and classes that the source needs of `torch_functions`, in their order there."""
+        """The functions and classes that the source needs of `torch_backend.functions`, in their order there."""
         used = {type(module).__name__ for module in self.modules.values() if _is_helper(module)}
         used |= {node.target.__name__ for node in self.nodes if getattr(node.target, "__module__", "") == _HELPERS}
         return [name for name in _in_order() if name in used]
 
     def text(self, paragraphs: Sequence[str]) -> str:
         """The file: a docstring of these paragraphs, the classes, and `load` for the weights beside it."""
-        parts = [inspect.getsource(getattr(torch_functions, name)).rstrip() for name in self.helpers()]
+        parts = [inspect.getsource(getattr(functions, name)).rstrip() for name in self.helpers()]
         parts += ["\n".join(each.lines) for each in self.classes]
         parts += ["\n".join(self._class()), "\n".join(_loader(self.name))]
         imports = ["", "from pathlib import Path", "", "import torch", "from torch import Tensor, nn"]
@@ -144,7 +143,7 @@ class Plan:
         return list(found.values()), returned, "dict[str, Tensor]"
 
 
-_HELPERS = torch_functions.__name__
+_HELPERS = functions.__name__
 
 
 def _instance(title: str, used: set[str]) -> str:
@@ -161,7 +160,7 @@ def _is_helper(module: nn.Module) -> bool:
 
 
 def _in_order() -> list[str]:
-    lines = {name: inspect.getsourcelines(getattr(torch_functions, name))[1] for name in torch_functions.__all__}
+    lines = {name: inspect.getsourcelines(getattr(functions, name))[1] for name in functions.__all__}
     return sorted(lines, key=lines.__getitem__)
 
 

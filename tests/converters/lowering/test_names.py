@@ -14,8 +14,9 @@ import converters
 import prototxt
 from converters.lowering.build import build
 from converters.torch_backend.module import torch_module
+from converters.torch_backend.names import class_name, identifier, reserved
+from converters.torch_backend.net import TorchNet
 from converters.torch_backend.source.file import python_source
-from converters.torch_backend.writer import class_name, identifier
 
 NASTY = [
     "data.1", "a/b", "1", "class", "None", "été", "conv²", "½", "ﬁx", "forward", "training", "graph", "code", "meta",
@@ -91,3 +92,9 @@ def test_two_inputs_whose_identifiers_are_alike(first: str, second: str) -> None
 def test_outputs_may_be_numpys_strings() -> None:
     module = converters.to_torch(prototxt.loads(text()), {"conv": [WEIGHT]}, outputs=np.array(["out", "out@conv"]))
     assert list(module(torch.from_numpy(X))) == ["out", "out@conv"]
+
+
+def test_what_a_module_has_of_its_own_is_reserved() -> None:
+    own = {name for name in vars(TorchNet) if not name.startswith("__")}
+    assert own and own <= reserved()
+    assert identifier("features") == "features_" and identifier("forward") == "forward_"

@@ -1,17 +1,19 @@
-"""Caffe's losses, as the forward pass of a TEST net reports them. `loss_weight` does not change a loss's own value."""
+"""Caffe's losses and Accuracy: predictions beside their labels, as the forward pass of a TEST net reports them.
+
+`loss_weight` does not change a loss's own value.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from converters.graph.dims import numel, same, static
 from converters.graph.graph import Value
-from converters.layers.losses.labelled import Labelled, check_first_axis, labelled, normalization, normalized
-from converters.layers.params import Params
 from converters.layers.registry import layer
-from converters.layers.view import LayerView
+from converters.layers.view import LayerView, Params
 from converters.ops import Ops
 from prototxt.errors import WeightsError
 
@@ -178,3 +180,103 @@ def contrastive_loss(ops: Ops, view: LayerView, a: Value, b: Value, similar: Val
         apart = ops.mul(distance, distance)
     flags = ops.cast(ops.cast(ops.reshape(similar, (similar.shape[0],)), "int64"), "bool")
     return _tops(view, _half_mean(ops, ops.where(flags, squared, apart)))
+
+
+@layer("Accuracy", bottoms=2, tops=(1, 2))
+def accuracy(ops: Ops, view: LayerView, x: Value, label: Value) -> list[Value]:
+    """share of labels among the `top_k` best; a second top has it per class (Caffe: accuracy_layer.cpp)"""
+    p = view.params("accuracy_param")
+    axis = view.axis(p.axis, len(x.shape))
+    classes = static(x.shape[axis], "the number of classes is needed")
+    if not 1 <= p.top_k <= classes:
+        raise view.error(f"top_k {p.top_k} must lie between 1 and the {classes} classes")
+    cells = labelled(ops, view, x, label, axis, p.ignore_label if p.has("ignore_label") else None)
+    # A class that scores as high as the label's counts as better, and the label itself is among these.
+    rivals = ops.greater_equal(cells.scores, cells.of_label(ops, cells.scores))
+    rank = ops.reduce("sum", ops.cast(rivals, "float32"), [1])
+    right = ops.greater(ops.const(np.float32(p.top_k + 0.5)), rank)
+    if cells.valid is not None:
+        right = ops.logical_and(right, cells.valid)
+    hits, everything = ops.cast(right, "float32"), [0, 1, 2]
+    if cells.valid is None:
+        tops = [ops.reduce("mean", hits, everything, keepdims=False)]
+    else:
+        tops = [_share(ops, hits, ops.cast(cells.valid, "float32"), everything)]
+    if len(view.tops) > 1:
+        own = ops.equal(cells.labels, ops.const(np.arange(classes).reshape(1, classes, 1), "classes"))
+        own = own if cells.valid is None else ops.logical_and(own, cells.valid)
+        count = ops.cast(own, "float32")
+        tops.append(_share(ops, ops.mul(count, hits), count, [0, 2]))
+    return tops
+
+
+def _share(ops: Ops, hits: Value, count: Value, axes: list[int]) -> Value:
+    """Σ hits / Σ count, 0 where nothing was counted."""
+    total, counted = (ops.reduce("sum", x, axes, keepdims=False) for x in (hits, count))
+    return ops.div(total, ops.maximum(counted, ops.const(np.float32(1))))
+
+
+@dataclass
+class Labelled:
+    """Predictions (outer, classes, inner), labels (outer, 1, inner) int64, and which labels count (None: all).
+
+    The label of a cell that does not count is 0: an ignored label may lie outside of the classes.
+    """
+
+    scores: Value
+    labels: Value
+    valid: Value | None
+
+    def of_label(self, ops: Ops, scores: Value) -> Value:
+        """The score of each cell's own label, (outer, 1, inner)."""
+        return ops.take_along(scores, self.labels, 1)
+
+
+def labelled(ops: Ops, view: LayerView, x: Value, label: Value, axis: int, ignore: int | None) -> Labelled:
+    """`x` with its classes along `axis`, and the float labels of `label`, truncated as Caffe's cast does."""
+    outer, inner = numel(x.shape[:axis]), numel(x.shape[axis + 1 :])
+    if not same(numel(label.shape), outer * inner):
+        raise view.error(
+            f"predictions of shape {x.shape} with classes along axis {axis} need {outer * inner} labels; "
+            f"the labels have shape {label.shape}"
+        )
+    labels = ops.cast(ops.reshape(label, (outer, 1, inner)), "int64")
+    valid = None
+    if ignore is not None:
+        ignored = ops.equal(labels, ops.const(ignore))
+        valid, labels = ops.logical_not(ignored), ops.where(ignored, ops.const(0), labels)
+    return Labelled(ops.reshape(x, (outer, x.shape[axis], inner)), labels, valid)
+
+
+def check_first_axis(view: LayerView, x: Value, y: Value) -> None:
+    """What Caffe demands of every loss (loss_layer.cpp)."""
+    if not x.shape or not y.shape or not same(x.shape[0], y.shape[0]):
+        raise view.error(f"its bottoms have shapes {x.shape} and {y.shape}; their first axes must be equal")
+
+
+def normalization(p: Params, default: str = "VALID") -> str:
+    """The mode of `loss_param`, with the older `normalize` where only that is given."""
+    if p.has("normalization"):
+        p.has("normalize")  # it is overridden
+        return str(p.normalization)
+    if p.has("normalize"):
+        return "VALID" if p.normalize else "BATCH_SIZE"
+    return default
+
+
+def normalized(ops: Ops, losses: Value, valid: Value | None, mode: str) -> Value:
+    """The sum of (outer, 1, inner) losses over what `mode` counts (Caffe: LossLayer's get_normalizer), a scalar."""
+    if mode not in ("FULL", "VALID", "BATCH_SIZE", "NONE"):
+        raise ValueError(f"normalization {mode} is another fork's")
+    everything = [0, 1, 2]
+    if valid is not None:
+        losses = ops.where(valid, losses, ops.const(np.float32(0)))
+    if mode == "BATCH_SIZE":
+        return ops.reduce("mean", ops.reduce("sum", losses, [1, 2], keepdims=False), [0], keepdims=False)
+    if mode == "FULL" or (mode == "VALID" and valid is None):
+        return ops.reduce("mean", losses, everything, keepdims=False)
+    total = ops.reduce("sum", losses, everything, keepdims=False)
+    if mode == "NONE" or valid is None:
+        return total
+    count = ops.reduce("sum", ops.cast(valid, "float32"), everything, keepdims=False)
+    return ops.div(total, ops.maximum(count, ops.const(np.float32(1))))
