@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.boxes.grey import as_grey, read_map
-    from camcompat.boxes.kinds import Box, Rule, release_corners
-    from camcompat.boxes.rules import find_boxes
+    from camcompat.boxes.rule import Box, Rule, find_boxes, release_corners
 
 __all__ = ["Box", "Rule", "as_grey", "find_boxes", "read_map", "release_corners"]
 
 _HOME = {
-    "Box": "kinds",
-    "Rule": "kinds",
+    "Box": "rule",
+    "Rule": "rule",
     "as_grey": "grey",
-    "find_boxes": "rules",
+    "find_boxes": "rule",
     "read_map": "grey",
-    "release_corners": "kinds",
+    "release_corners": "rule",
 }
 
 

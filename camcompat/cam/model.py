@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
+from camcompat.boxes.rule import ChosenRule
 from camcompat.cam.labels import class_index, read_labels
-from camcompat.cam.network import Network
-from camcompat.cam.pipelines import make_pipeline
-from camcompat.cam.pipelines.base import Pipeline
-from camcompat.cam.result import BoxRule, Result
+from camcompat.cam.pipelines.base import Pipeline, make_pipeline
+from camcompat.cam.pipelines.dense import Dense
+from camcompat.cam.result import Result
+from camcompat.cam.session import ORT_ERRORS, Interface, read_interface, read_metadata
 from camcompat.pictures.images import ImageSource, is_picture, read_image, source_name
 from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from camcompat.pictures.images import ImageSources
     from camcompat.pictures.imresize import Border
 
-__all__ = ["Boxes", "Classes", "Model"]
+__all__ = ["Boxes", "CallOptions", "Classes", "Crops", "Model"]
 
 Classes: TypeAlias = int | str | Sequence[int | str]
 """Classes by index or label."""
@@ -41,21 +44,92 @@ _BLOBS_AT_ONCE = 8
 _PICTURE_CHANNELS = (1, 3)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """What is wanted of every picture: the keyword arguments of a ``Model``'s call and of its ``stream``.
+
+    ``model(images, **vars(options))`` passes them on.
+
+    Attributes:
+        top: how many classes, the best first; all where the network has fewer.
+        classes: these instead, by index or label, in this order.
+        crops: 1, 10, or "dense": ten crops from two passes, in a file that `camcompat convert --dense` made (which does
+            nothing else); None: the pipeline's own. Scores are the mean over the crops.
+        pipeline: "plain" (1 crop), or "matlab", the published one number by number (10 crops).
+        boxes: "paper" (the largest region above 20 % of the maximum), "dt-box" (the release's program), or one of them
+            with options; they are drawn on overlays and listed by ``to_json``.
+        border: of matlab's resampling: "mirror" (MATLAB today) or "clamp" (MATLAB of old); None: "mirror".
+        batch_size: pictures run at a time; None: as many as make about 8 crops.
+
+    Raises:
+        CamcompatError: a ``top`` or a ``batch_size`` below 1.
+    """
+
+    top: int = 5
+    classes: Classes | None = None
+    crops: Crops | None = None
+    pipeline: str = "plain"
+    boxes: Boxes | None = None
+    border: Border | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch_size", self.batch_size), ("top", self.top)):
+            if value is not None and value < 1:
+                raise CamcompatError(f"{name} is {value}", where="stream", remedy="use 1 or more")
+
+
+Options = ParamSpec("Options")
+Images = TypeVar("Images")
+Answer = TypeVar("Answer")
+
+
+def _by_keyword(
+    options: Callable[Options, CallOptions],
+) -> Callable[[Callable[[Model, Images, CallOptions], Answer]], Callable[Concatenate[Model, Images, Options], Answer]]:
+    """Let callers give the options of a method as keywords; its signature, as ``help`` shows it, lists them."""
+
+    def decorate(
+        method: Callable[[Model, Images, CallOptions], Answer],
+    ) -> Callable[Concatenate[Model, Images, Options], Answer]:
+        @wraps(method)
+        def call(self: Model, images: Images, *args: Options.args, **given: Options.kwargs) -> Answer:
+            return method(self, images, options(*args, **given))
+
+        shown = signature(method)
+        own = [parameter for name, parameter in shown.parameters.items() if name != "options"]
+        listed = signature(options).parameters.values()
+        call.__signature__ = shown.replace(parameters=[*own, *listed])  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 @dataclass(frozen=True)
 class _Request:
-    """What is wanted of every picture."""
+    """The options of a call, as this network understands them.
+
+    Attributes:
+        pipeline: what makes inputs of a picture, and maps of outputs.
+        top: how many classes.
+        classes: which instead, by index.
+        rule: how boxes are found; None: they are not asked for.
+    """
 
     pipeline: Pipeline
     top: int
     classes: list[int] | None
-    rule: BoxRule | None
+    rule: ChosenRule | None
 
 
-class Model(Network):
+class Model:
     """A CAM network that takes pictures; ``camcompat.load`` makes them. Calling it from several threads is safe.
 
     Attributes:
-        source, session, interface, metadata: see ``Network``.
+        source: the file.
+        session: the ``onnxruntime.InferenceSession``.
+        interface: names and sizes of inputs and outputs.
+        metadata: what the converter noted in the file (empty for foreign files).
         labels: class names in class order, None where unknown.
     """
 
@@ -67,7 +141,10 @@ class Model(Network):
         preprocess: Mapping[str, Any] | None = None,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
     ) -> None:
-        super().__init__(session, source=source)
+        self.source = source
+        self.session = session
+        self.metadata = read_metadata(session, source)
+        self.interface: Interface = read_interface(session, self.metadata, source)
         recipe = {**(self.metadata.get("preprocess") or {}), **(preprocess or {})}
         shape, where = self.interface.shape, f"{source}: preprocess"
         pictures = not isinstance(shape[1], int) or shape[1] in _PICTURE_CHANNELS
@@ -99,49 +176,20 @@ class Model(Network):
         return f"<Model {Path(self.source).name}: {self.interface.count} classes, input {self.interface.input} {size}>"
 
     @overload
-    def __call__(
-        self,
-        images: ImageSource,
-        *,
-        top: int = ...,
-        classes: Classes | None = ...,
-        crops: Crops | None = ...,
-        pipeline: str = ...,
-        boxes: Boxes | None = ...,
-        border: Border | None = ...,
-        batch_size: int | None = ...,
-    ) -> Result: ...
+    @_by_keyword(CallOptions)
+    def __call__(self, images: ImageSource, options: CallOptions) -> Result: ...
     @overload
-    def __call__(
-        self,
-        images: ImageSources,
-        *,
-        top: int = ...,
-        classes: Classes | None = ...,
-        crops: Crops | None = ...,
-        pipeline: str = ...,
-        boxes: Boxes | None = ...,
-        border: Border | None = ...,
-        batch_size: int | None = ...,
-    ) -> list[Result]: ...
-    def __call__(
-        self,
-        images: ImageSource | ImageSources,
-        *,
-        top: int = 5,
-        classes: Classes | None = None,
-        crops: Crops | None = None,
-        pipeline: str = "plain",
-        boxes: Boxes | None = None,
-        border: Border | None = None,
-        batch_size: int | None = None,
-    ) -> Result | list[Result]:
+    @_by_keyword(CallOptions)
+    def __call__(self, images: ImageSources, options: CallOptions) -> list[Result]: ...
+    @_by_keyword(CallOptions)
+    def __call__(self, images: ImageSource | ImageSources, options: CallOptions) -> Result | list[Result]:
         """Return the scores and maps of one picture, or a list of them for several.
 
         Args:
             images: a path, binary file, Pillow image or uint8 array (see ``read_image``); or a list, tuple or generator
                 of them, which are run in batches and returned in order.
-            top, classes, crops, pipeline, boxes, border, batch_size: as in ``stream``.
+            options: by keyword, see ``CallOptions``: ``top`` (5), ``classes``, ``crops``, ``pipeline`` ("plain"),
+                ``boxes``, ``border``, ``batch_size``.
 
         Raises:
             CamcompatError: a picture that cannot be read (the first one ends it), a class that does not exist, an
@@ -149,59 +197,28 @@ class Model(Network):
         """
         single = is_picture(images)
         several: Any = [images] if single else images  # mypy cannot know what is_picture refused
-        results = self.stream(
-            several,
-            top=top,
-            classes=classes,
-            crops=crops,
-            pipeline=pipeline,
-            boxes=boxes,
-            border=border,
-            batch_size=batch_size,
-        )
+        results = self.stream(several, **vars(options))
         return next(results) if single else list(results)
 
-    def stream(
-        self,
-        images: Iterable[ImageSource],
-        *,
-        top: int = 5,
-        classes: Classes | None = None,
-        crops: Crops | None = None,
-        pipeline: str = "plain",
-        boxes: Boxes | None = None,
-        border: Border | None = None,
-        batch_size: int | None = None,
-    ) -> Iterator[Result]:
+    @_by_keyword(CallOptions)
+    def stream(self, images: Iterable[ImageSource], options: CallOptions) -> Iterator[Result]:
         """Yield a result per picture, in order and in constant memory.
 
         Args:
-            images: as in ``__call__``, also without end. A bad one raises after the results of those before it.
-            top: how many classes, the best first; all where the network has fewer.
-            classes: these instead, by index or label, in this order.
-            crops: 1, 10, or "dense": ten crops from two passes, in a file that `camcompat convert --dense` made (which
-                does nothing else); None: the pipeline's own. Scores are the mean over the crops.
-            pipeline: "plain" (1 crop), or "matlab", the published one number by number (10 crops).
-            boxes: "paper" (the largest region above 20 % of the maximum), "dt-box" (the release's program), or one of
-                them with options; they are drawn on overlays and listed by ``to_json``.
-            border: of matlab's resampling: "mirror" (MATLAB today) or "clamp" (MATLAB of old); None: "mirror".
-            batch_size: pictures run at a time; None: as many as make about 8 crops.
+            images: as in a call of the model, also without end. A bad one raises after the results of those before it.
+            options: as there.
 
         Raises:
-            CamcompatError: as ``__call__``.
+            CamcompatError: as there.
         """
         if is_picture(images):
             raise CamcompatError(
                 "found one picture, expected several", where="stream", remedy="pass a list of pictures"
             )
-        if batch_size is not None and batch_size < 1:
-            raise CamcompatError(f"batch_size is {batch_size}", where="stream", remedy="use 1 or more")
-        if top < 1:
-            raise CamcompatError(f"top is {top}", where="stream", remedy="use 1 or more")
-        way = self._pipeline(pipeline, crops, border)
-        wanted = None if classes is None else self._indices(classes)
-        request = _Request(way, top, wanted, BoxRule.of(boxes))
-        return self._results(iter(images), request, batch_size or max(1, _BLOBS_AT_ONCE // way.crops))
+        pipeline = self._pipeline(options)
+        classes = None if options.classes is None else self._indices(options.classes)
+        request = _Request(pipeline, options.top, classes, ChosenRule.of(options.boxes))
+        return self._results(iter(images), request, options.batch_size or max(1, _BLOBS_AT_ONCE // pipeline.crops))
 
     def _results(self, pending: Iterator[ImageSource], request: _Request, batch_size: int) -> Iterator[Result]:
         while True:
@@ -225,19 +242,18 @@ class Model(Network):
             rows = slice(index * crops, (index + 1) * crops)
             yield self._result(image, source, {name: value[rows] for name, value in outputs.items()}, request)
 
-    def _pipeline(self, name: str, crops: Crops | None, border: Border | None) -> Pipeline:
+    def _pipeline(self, options: CallOptions) -> Pipeline:
+        name, crops, border = options.pipeline, options.crops, options.border
         if not self._dense and crops != "dense":
             return make_pipeline(name, self.preprocess, crops=crops, border=border)
-        if not self._dense or crops not in (None, "dense") or name != "plain" or border is not None:
-            found = f"crops is {crops!r}, pipeline {name!r}"
+        if not self._dense or crops not in (None, "dense") or name != Dense.name or border is not None:
+            message = f"crops is {crops!r}, pipeline {name!r}"
             remedy = "make a dense file: `camcompat convert --dense`"
             if self._dense:
                 remedy = "a dense file does pipeline plain with crops 'dense'; use the file beside it"
-            raise CamcompatError(found, where=self.source, remedy=remedy)
-        from camcompat.cam.pipelines.dense import Dense
-
-        rows, columns = self.interface.shape[2:]
-        return Dense.of(self.preprocess, (rows, columns))
+            raise CamcompatError(message, where=self.source, remedy=remedy)
+        height, width = self.interface.shape[2:]
+        return Dense.of(self.preprocess, (height, width))
 
     def _indices(self, classes: Classes) -> list[int]:
         if isinstance(classes, (int, str, np.integer)):
@@ -250,6 +266,76 @@ class Model(Network):
         classes, scores, stack = _chosen(outputs, request)
         names = [self.labels[index] if self.labels else f"class {index}" for index in classes.tolist()]
         return Result(image, classes, scores, tuple(names), stack, request.pipeline, source, request.rule)
+
+    def run(self, array: np.ndarray, *, top: int = 5) -> dict[str, np.ndarray]:
+        """Run the network on a preprocessed batch and return all its outputs by name.
+
+        Args:
+            array: float32 (N, C, H, W), as the network wants it (``preprocess.blob`` makes one picture's).
+            top: k, how many classes; all where the network has fewer.
+
+        Returns:
+            ``scores`` (N, k) float32 descending, ``classes`` (N, k) int64, ``cams`` (N, k, h, w) float32, and the net's
+            own outputs.
+
+        Raises:
+            CamcompatError: an array of another shape, a k that the file does not offer, a failure of onnxruntime.
+        """
+        if top < 1:
+            raise CamcompatError(f"top is {top}", where="run", remedy="use 1 or more")
+        array = self._input(array)
+        top = min(top, self.interface.count)
+        feeds = {"k": np.array([top], np.int64)} if self.interface.choosable else {}
+        pieces = [self._run({self.interface.input: piece, **feeds}) for piece in self._pieces(array)]
+        outputs = {
+            name: pieces[0][name] if len(pieces) == 1 else np.concatenate([piece[name] for piece in pieces])
+            for name in self.interface.outputs
+        }
+        if isinstance(self.interface.shape[0], int):
+            outputs = {name: value[: len(array)] for name, value in outputs.items()}
+        offered = outputs["scores"].shape[1]
+        if offered < top:
+            raise CamcompatError(
+                f"gives {offered} classes and has no input 'k' to ask for {top}",
+                where=self.source,
+                remedy=f"use top={offered} or less (and one crop), or convert it again with `camcompat convert`",
+            )
+        cut = {name: outputs[name][:, :top] for name in ("scores", "classes", "cams")}
+        return {**outputs, **cut}
+
+    def _input(self, array: np.ndarray) -> np.ndarray:
+        array = np.ascontiguousarray(array, np.float32)
+        expected = self.interface.shape[1:]
+        fits = array.ndim == 4 and len(array) > 0
+        if not fits or any(
+            isinstance(want, int) and want != got for want, got in zip(expected, array.shape[1:], strict=False)
+        ):
+            raise CamcompatError(
+                f"found an array of shape {array.shape}, expected (N, {', '.join(map(str, expected))})",
+                where=f"{self.source}: input {self.interface.input!r}",
+                remedy="Model.preprocess.blob makes the input of a picture",
+            )
+        return array
+
+    def _pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """The batch as the file takes it: whole, or in pieces of its fixed size, the last one filled up with zeros."""
+        size = self.interface.shape[0]
+        if not isinstance(size, int):
+            yield array
+            return
+        for start in range(0, len(array), size):
+            piece = array[start : start + size]
+            short = size - len(piece)
+            yield np.concatenate([piece, np.zeros((short, *array.shape[1:]), np.float32)]) if short else piece
+
+    def _run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            values = self.session.run(None, feeds)
+        except ORT_ERRORS as error:
+            raise CamcompatError(
+                f"onnxruntime failed: {error}", where=self.source, remedy="convert it again with `camcompat convert`"
+            ) from None
+        return dict(zip(self.interface.outputs, values, strict=True))
 
 
 def _read(images: Iterable[ImageSource]) -> tuple[list[tuple[str, Image.Image]], CamcompatError | None]:

@@ -6,24 +6,21 @@ import base64
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from camcompat.cam.pipelines.base import Pipeline, Style
-from camcompat.cam.pipelines.matlab import Matlab
-from camcompat.pictures.render import draw_boxes, save_image
+from camcompat.boxes.rule import Box, ChosenRule
+from camcompat.cam.pipelines.base import Panel, Pipeline, Style
+from camcompat.pictures.render import save_image
 from prototxt.errors import CamcompatError
 
-if TYPE_CHECKING:
-    from camcompat.boxes import Box, Rule
-
-__all__ = ["BoxRule", "Result", "cam_maps"]
+__all__ = ["Result", "cam_maps"]
 
 
 def cam_maps(features: np.ndarray, weights: np.ndarray, classes: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -57,37 +54,6 @@ def cam_maps(features: np.ndarray, weights: np.ndarray, classes: Sequence[int] |
     return maps
 
 
-@dataclass(frozen=True)
-class BoxRule:
-    """A rule from map to boxes, with its options (``camcompat.boxes.find_boxes``)."""
-
-    name: Rule
-    options: tuple[tuple[str, Any], ...] = ()
-
-    @classmethod
-    def of(cls, boxes: object) -> BoxRule | None:
-        """Read what callers give as ``boxes=``.
-
-        >>> BoxRule.of(("dt-box", {"thresholds": (20, 100, 110)}))
-        BoxRule(name='dt-box', options=(('thresholds', (20, 100, 110)),))
-        >>> BoxRule.of({"rule": "paper"}) == BoxRule.of("paper")
-        True
-        """
-        if boxes is None:
-            return None
-        name: Any = boxes
-        options: dict[str, Any] = {}
-        if isinstance(boxes, Mapping):
-            options = dict(boxes)
-            name = options.pop("rule", None)
-        elif isinstance(boxes, (tuple, list)) and len(boxes) == 2 and isinstance(boxes[1], Mapping):
-            name, options = boxes[0], dict(boxes[1])
-        if name != "dt-box" and name != "paper":
-            remedy = "use 'dt-box' or 'paper', or ('dt-box', {'thresholds': (20, 100, 110)})"
-            raise CamcompatError(f"rule is {boxes!r}", where="boxes", remedy=remedy)
-        return cls(name, tuple(options.items()))
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """Class activation maps of one picture.
@@ -102,7 +68,7 @@ class Result:
         source: the picture's path, as far as it is known.
         rule: how boxes are found; None: they were not asked for.
 
-    >>> from camcompat.cam.pipelines import make_pipeline
+    >>> from camcompat.cam.pipelines.base import make_pipeline
     >>> from camcompat.pictures.preprocess import Preprocess
     >>> recipe = Preprocess.from_mapping({"resize": None}, input_shape=(1, 3, 96, 96))
     >>> maps = np.array([[[[0, 1], [0, 0]]]], np.float32)
@@ -121,7 +87,7 @@ class Result:
     stack: np.ndarray
     pipeline: Pipeline
     source: str = ""
-    rule: BoxRule | None = None
+    rule: ChosenRule | None = None
 
     def __repr__(self) -> str:
         return f"<Result of {self.image.width}x{self.image.height}: {', '.join(self.lines())}>"
@@ -156,10 +122,6 @@ class Result:
     @cached_property
     def merged(self) -> np.ndarray:
         """The maps as ``mergeTenCrop.m`` leaves them: float32 (k, 256, 256). Of the matlab pipeline only."""
-        if not isinstance(self.pipeline, Matlab):
-            raise CamcompatError(
-                f"the {self.pipeline.name} pipeline has none", where="merged", remedy="use pipeline='matlab'"
-            )
         return self.pipeline.merged(self.stack)
 
     @cached_property
@@ -169,11 +131,8 @@ class Result:
         By the rule asked for, else by the paper's. They are found on the maps before these are normalised: 20 % of the
         maximum is meant from zero, not from the map's minimum.
         """
-        from camcompat.boxes import find_boxes
-
-        rule = self.rule or BoxRule("paper")
-        heats = (self._heat(rank) for rank in range(len(self)))
-        return tuple(find_boxes(heat, rule=rule.name, **dict(rule.options)) for heat in heats)
+        rule = self.rule or ChosenRule("paper")
+        return tuple(rule.find(self._heat(rank)) for rank in range(len(self)))
 
     def heatmap(self, rank: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return the map of one class, as in ``maps``.
@@ -187,15 +146,23 @@ class Result:
         Raises:
             CamcompatError: no such rank, or a size under 1.
         """
+        return self.pipeline.normalised(self._heat(rank, size))
+
+    def _heat(self, rank: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        size = self._checked(rank, size)
+        return self.pipeline.heat(self.stack[rank], (self.image.height, self.image.width), size)
+
+    def _checked(self, rank: int, size: tuple[int, int] | None) -> tuple[int, int]:
+        """The size that is wanted, the picture's where none is given."""
         if not -len(self) <= rank < len(self):
             raise CamcompatError(f"rank {rank} of {len(self)} classes", where="heatmap", remedy="ask for a larger top")
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise CamcompatError(f"size is {size}", where="heatmap", remedy="use (height, width), 1 or more")
-        return self.pipeline.normalised(self._heat(rank, size))
+        return (self.image.height, self.image.width) if size is None else size
 
-    def _heat(self, rank: int, size: tuple[int, int] | None = None) -> np.ndarray:
-        picture = (self.image.height, self.image.width)
-        return self.pipeline.heat(self.stack[rank], picture, picture if size is None else size)
+    def _panel(self, rank: int) -> Panel:
+        boxes = None if self.rule is None else self.boxes[rank]
+        return Panel(self.labels[rank], float(self.scores[rank]), self.stack[rank], boxes)
 
     def overlay(self, rank: int = 0, *, alpha: float | None = None, size: tuple[int, int] | None = None) -> Image.Image:
         """Return the picture with the map of one class over it in colours, and its boxes where they were asked for.
@@ -209,17 +176,8 @@ class Result:
         Raises:
             CamcompatError: no such rank, or an alpha outside of 0..1.
         """
-        if alpha is not None and not 0 <= alpha <= 1:
-            raise CamcompatError(f"alpha is {alpha}", where="overlay", remedy="use 0 (picture) to 1 (map)")
-        heatmap = self.heatmap(rank, size)
-        height, width = heatmap.shape
-        image = self.image
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.LANCZOS)
-        picture = self.pipeline.overlay(image, heatmap, alpha)
-        if self.rule is None:
-            return picture
-        return draw_boxes(picture, self.boxes[rank], scale=(width / self.image.width, height / self.image.height))
+        size = self._checked(rank, size)
+        return self.pipeline.draw(self.image, self._panel(rank), size=size, alpha=alpha)
 
     def figure(
         self,
@@ -243,7 +201,8 @@ class Result:
         Raises:
             CamcompatError: a value out of range, or a font that cannot be read.
         """
-        return self.pipeline.figure(self, Style(alpha, panel, columns, font))
+        panels = [self._panel(rank) for rank in range(len(self))]
+        return self.pipeline.figure(self.image, panels, Style(alpha, panel, columns, font))
 
     def save(self, path: str | os.PathLike[str], **style: Any) -> None:
         """Write ``figure(**style)`` as PNG, JPEG, WebP … by the suffix of ``path``.
@@ -269,19 +228,23 @@ class Result:
         }
 
     def _class_dict(self, rank: int) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "rank": rank + 1,
             "class": int(self.classes[rank]),
             "label": self.labels[rank],
             "score": float(f"{self.scores[rank]:.7g}"),
         }
         if self.rule is not None:
-            found["boxes"] = [[int(side) for side in box] for box in self.boxes[rank]]
-        return found
+            entry["boxes"] = [[int(side) for side in box] for box in self.boxes[rank]]
+        return entry
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return ``as_dict`` as JSON text, on one line unless ``indent`` is given."""
-        return json.dumps(self.as_dict(), indent=indent, ensure_ascii=False)
+        """Return ``as_dict`` as JSON text, on one line unless ``indent`` is given.
+
+        Bytes of a file's name that are not UTF-8 stand as JSON's escapes, as in ``"cup\\udcff.jpg"``.
+        """
+        text = json.dumps(self.as_dict(), indent=indent, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def _repr_png_(self) -> bytes:
         """The figure, for notebooks."""

@@ -17,11 +17,15 @@ from camcompat.cam.onnx_check import check_onnx
 from prototxt.errors import CamcompatError
 from prototxt.limits import get_limits, raise_hint
 
-__all__ = ["CAM_OUTPUTS", "ORT_ERRORS", "Interface", "Provider", "open_session", "read_interface", "read_metadata"]
+__all__ = [
+    "CAM_OUTPUTS", "ORT_ERRORS", "Interface", "Provider", "allowed_cores", "open_session", "read_interface",
+    "read_metadata",
+]  # fmt: skip
 
 _PROVIDER = "executionprovider"
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
+"""A name, as "cuda" or "CUDAExecutionProvider"; or with its options."""
 
 CAM_OUTPUTS = ("scores", "classes", "cams")
 FORMAT = 1
@@ -54,9 +58,13 @@ class Interface:
 
 
 def open_session(
-    path: Path, *, threads: int | None = None, providers: Sequence[Provider] | None = None
+    path: str | os.PathLike[str], *, threads: int | None = None, providers: Sequence[Provider] | None = None
 ) -> onnxruntime.InferenceSession:
     """Open an ONNX file with onnxruntime, for equal numbers on every run.
+
+    Args:
+        path: of the file.
+        threads, providers: as for ``camcompat.load``.
 
     Raises:
         CamcompatError: the file is no ONNX that this onnxruntime runs, or a provider is missing.
@@ -66,6 +74,7 @@ def open_session(
     options.use_deterministic_compute = True
     options.intra_op_num_threads = _threads(threads)
     wanted = _providers(providers)
+    path = Path(path)
     check_onnx(path)
     try:
         # Its fallback would print, and try the same again on the CPU.
@@ -86,11 +95,15 @@ def open_session(
     return session
 
 
+def allowed_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _threads(threads: int | None) -> int:
     if threads is None:
         # 0 makes onnxruntime pin a thread to each core of the machine, which fails where only some are allowed.
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        return allowed if allowed and allowed != os.cpu_count() else 0
+        return 0 if allowed_cores() == (os.cpu_count() or 1) else allowed_cores()
     if threads < 1:
         raise CamcompatError(f"threads is {threads}", where="load", remedy="use 1 or more, or None for all cores")
     return int(threads)
@@ -167,9 +180,9 @@ def read_interface(session: onnxruntime.InferenceSession, metadata: Mapping[str,
     inputs = session.get_inputs()
     image = [node for node in inputs if node.name != "k"]
     if len(image) != 1 or len(image[0].shape) != 4 or image[0].type != "tensor(float)":
-        found = ", ".join(f"{node.name} {node.type}{node.shape}" for node in inputs)
+        shown = ", ".join(f"{node.name} {node.type}{node.shape}" for node in inputs)
         raise CamcompatError(
-            f"inputs {found}", where=where, remedy="expected one image input, float32 (N, C, H, W): convert it again"
+            f"inputs {shown}", where=where, remedy="expected one image input, float32 (N, C, H, W): convert it again"
         )
     pixels = math.prod(dim for dim in image[0].shape[2:] if isinstance(dim, int))
     if pixels > (most := get_limits().picture_pixels):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,21 +14,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from camcompat.cam.session import allowed_cores
 from camcompat.jobs.pictures import Picture
 from camcompat.jobs.worker import Chunk, Record, Task, Worker
 from prototxt.errors import CamcompatError
 
-__all__ = ["ENGINES", "cores"]
+__all__ = ["ENGINES"]
 
 _AHEAD = 3
 """Chunks in flight per worker: enough that nobody waits, few enough that finished ones do not pile up."""
 
 _worker: Worker
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def local(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[Record]]:
@@ -38,7 +33,7 @@ def local(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[Re
         worker = Worker(task)
         yield from (worker(chunk) for chunk in chunks)
         return
-    task = replace(task, threads=task.threads or max(1, cores() // workers))
+    task = replace(task, threads=task.threads or max(1, allowed_cores() // workers))
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _open, (task,))
     try:
         yield from _in_order(lambda chunk: pool.submit(_work, chunk), chunks, workers * _AHEAD)
@@ -84,7 +79,7 @@ def on_ray(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[R
         raise CamcompatError(
             "the engine ray needs the package ray", where="map_pictures", remedy='pip install "camcompat[ray]"'
         ) from None
-    task = replace(task, threads=task.threads or max(1, cores() // workers))
+    task = replace(task, threads=task.threads or max(1, allowed_cores() // workers))
     started = not ray.is_initialized()
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from camcompat.pictures.crops import Size
-from camcompat.pictures.preprocess import Preprocess
+from camcompat.boxes.rule import Box
+from camcompat.pictures.preprocess import Preprocess, Size
+from camcompat.pictures.render import draw_boxes
+from camcompat.registry import Option, Registry
 from prototxt.errors import CamcompatError
 
-if TYPE_CHECKING:
-    from camcompat.cam.result import Result
+__all__ = ["PIPELINES", "Panel", "Pipeline", "Style", "make_pipeline"]
 
-__all__ = ["Pipeline", "Style"]
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One class of a figure.
+
+    Attributes:
+        label, score: of the class.
+        cams: float32 (crops, h, w), its maps as the network gives them.
+        boxes: what is drawn on it; None: boxes were not asked for.
+    """
+
+    label: str
+    score: float
+    cams: np.ndarray
+    boxes: Sequence[Box] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,15 +54,23 @@ class Style:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline(ABC):
-    """One way from a picture to its maps, for one network.
+    """One way from a picture to its maps, for one network. Each is a module in this folder, which adds it to ``PIPELINES``.
 
     Attributes:
+        name: what users call it.
+        title: what it does, in a few words for ``--help``.
+        jpeg_quality: of its figures.
+        default_crops: how many crops it takes where nobody says.
+        options: what it can be told besides, each a field of the class.
         preprocess: the network's recipe.
         crops: how many crops of a picture the network sees.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     jpeg_quality: ClassVar[int]
+    default_crops: ClassVar[int]
+    options: ClassVar[tuple[Option, ...]] = ()
 
     preprocess: Preprocess
     crops: int
@@ -90,5 +114,53 @@ class Pipeline(ABC):
         """Return the colours of a map over an image of its size."""
 
     @abstractmethod
-    def figure(self, result: Result, style: Style) -> Image.Image:
+    def figure(self, image: Image.Image, panels: Sequence[Panel], style: Style) -> Image.Image:
         """Return the picture and its maps side by side."""
+
+    def merged(self, cams: np.ndarray) -> np.ndarray:
+        """Return the maps (..., crops, h, w) as ``mergeTenCrop.m`` leaves them; only the release's pipeline does."""
+        raise CamcompatError(f"the {self.name} pipeline has none", where="merged", remedy="use pipeline='matlab'")
+
+    def draw(self, image: Image.Image, panel: Panel, *, size: Size, alpha: float | None = None) -> Image.Image:
+        """Return the picture at a size of (height, width), a class's map over it in colours, and its boxes.
+
+        Raises:
+            CamcompatError: an alpha outside of 0..1.
+        """
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise CamcompatError(f"alpha is {alpha}", where="overlay", remedy="use 0 (picture) to 1 (map)")
+        heatmap = self.normalised(self.heat(panel.cams, (image.height, image.width), size))
+        wanted = (size[1], size[0])
+        small = image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS)
+        picture = self.overlay(small, heatmap, alpha)
+        if panel.boxes is None:
+            return picture
+        return draw_boxes(picture, panel.boxes, scale=(size[1] / image.width, size[0] / image.height))
+
+
+PIPELINES: Registry[type[Pipeline]] = Registry("camcompat.cam.pipelines", default="plain")
+
+
+def make_pipeline(name: str, preprocess: Preprocess, *, crops: int | None = None, **options: Any) -> Pipeline:
+    """Return a pipeline by name.
+
+    Args:
+        name: "plain" or "matlab".
+        preprocess: the network's recipe.
+        crops: how many; None: the pipeline's own, 1 (plain) or 10 (matlab).
+        options: the pipeline's own: of matlab ``border``, of its ``imresize``, "mirror" or "clamp". None: the default.
+
+    Raises:
+        CamcompatError: an unknown name, number of crops or border, or an option of another pipeline.
+    """
+    if name not in PIPELINES:
+        remedy = f"use {' or '.join(map(repr, PIPELINES.names()))}"
+        raise CamcompatError(f"pipeline is {name!r}", where="pipeline", remedy=remedy)
+    kind = PIPELINES[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        owners = [name for name in PIPELINES.names() if option in {own.name for own in PIPELINES[name].options}]
+        if name not in owners:
+            remedy = f"only pipeline={' or '.join(map(repr, owners))} has a {option} rule"
+            raise CamcompatError(f"{option} is {given[option]!r}", where=name, remedy=remedy)
+    return kind(preprocess, kind.default_crops if crops is None else crops, **given)

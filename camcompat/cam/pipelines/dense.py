@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from camcompat.cam.pipelines.plain import Plain
-from camcompat.pictures.crops import Size
-from camcompat.pictures.preprocess import Preprocess
+from camcompat.pictures.preprocess import Preprocess, Size
 from prototxt.errors import CamcompatError
 
 __all__ = ["Dense"]
@@ -17,11 +16,14 @@ __all__ = ["Dense"]
 
 @dataclass(frozen=True, eq=False)
 class Dense(Plain):
-    """The plain pipeline's ten crops, whose maps are windows of a larger picture's features."""
+    """The plain pipeline's ten crops, whose maps are windows of a larger picture's features.
+
+    The form of the file decides on it, not its name, which is that of the plain pipeline: so it is in no registry.
+    """
 
     @classmethod
     def of(cls, preprocess: Preprocess, canvas: Size) -> Dense:
-        """The pipeline of a dense file whose input is `canvas`.
+        """Return the pipeline of a dense file whose input is `canvas`.
 
         Raises:
             CamcompatError: the recipe resizes pictures to another size, or its mean belongs to the crop.

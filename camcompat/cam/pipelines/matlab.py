@@ -7,21 +7,19 @@ activations without any network. ``docs/cam.md`` gives the formulas.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from camcompat.cam.pipelines.base import Pipeline, Style
-from camcompat.pictures.crops import Crop, Layout, Size, layout_of
+from camcompat.cam.pipelines.base import PIPELINES, Panel, Pipeline, Style
 from camcompat.pictures.imresize import Border, resize
-from camcompat.pictures.preprocess import Preprocess
+from camcompat.pictures.preprocess import Crop, Layout, Preprocess, Size, layout_of
 from camcompat.pictures.render import colour_index, draw_boxes, jet
+from camcompat.registry import Option
 from prototxt.errors import CamcompatError
-
-if TYPE_CHECKING:
-    from camcompat.cam.result import Result
 
 __all__ = ["Matlab", "blend", "demo_image", "merge_ten_crop", "prepare_image", "result_picture"]
 
@@ -163,7 +161,17 @@ class Matlab(Pipeline):
     """
 
     name: ClassVar[str] = "matlab"
+    title: ClassVar[str] = "the published release's, number by number"
     jpeg_quality: ClassVar[int] = 75
+    default_crops: ClassVar[int] = 10
+    options: ClassVar[tuple[Option, ...]] = (
+        Option(
+            "border",
+            ("mirror", "clamp"),
+            "mirror",
+            "Beyond the edge, for matlab's resampling: MATLAB today, or of old.",
+        ),
+    )
 
     border: Border = "mirror"
 
@@ -196,20 +204,22 @@ class Matlab(Pipeline):
         weights = (0.2, 0.7) if alpha is None else (1 - alpha, alpha)
         return Image.fromarray(_bytes(blend(np.asarray(image), heatmap, weights)))
 
-    def figure(self, result: Result, style: Style) -> Image.Image:
-        """The five-panel picture of ``demo.m``, pixel by pixel; asked-for boxes are drawn on it."""
+    def figure(self, image: Image.Image, panels: Sequence[Panel], style: Style) -> Image.Image:
+        """The picture of ``demo.m`` with its panels, pixel by pixel; asked-for boxes are drawn on it."""
         if style != Style():
             raise CamcompatError(
                 "the release's result picture has a fixed look", where="figure", remedy="leave alpha, panel … out"
             )
-        small = self.demo_image(result.image)
-        picture = Image.fromarray(result_picture(small, result.merged))
-        if result.rule is None:
-            return picture
+        small = self.demo_image(image)
+        picture = Image.fromarray(result_picture(small, self.merged(np.stack([panel.cams for panel in panels]))))
         height, width = small.shape[:2]
-        scale = (width / result.image.width, height / result.image.height)
-        for rank, boxes in enumerate(result.boxes):
-            left = (rank + 1) * (width + _GAP)
-            panel = picture.crop((left, 0, left + width, height))
-            picture.paste(draw_boxes(panel, boxes, scale=scale), (left, 0))
+        scale = (width / image.width, height / image.height)
+        for rank, panel in enumerate(panels):
+            if panel.boxes is not None:
+                left = (rank + 1) * (width + _GAP)
+                drawn = picture.crop((left, 0, left + width, height))
+                picture.paste(draw_boxes(drawn, panel.boxes, scale=scale), (left, 0))
         return picture
+
+
+PIPELINES.add(Matlab)

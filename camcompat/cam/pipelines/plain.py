@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from camcompat.cam.pipelines.base import Pipeline, Style
-from camcompat.pictures.crops import Box, Size
+from camcompat.cam.pipelines.base import PIPELINES, Panel, Pipeline, Style
+from camcompat.pictures.preprocess import Area, Size
 from camcompat.pictures.render import overlay, sheet
 from prototxt.errors import CamcompatError
-
-if TYPE_CHECKING:
-    from camcompat.cam.result import Result
 
 __all__ = ["Plain", "average", "place", "stretched"]
 
@@ -27,7 +25,9 @@ class Plain(Pipeline):
     """The picture is resized and cropped by the network's own recipe; maps are averaged where crops overlap."""
 
     name: ClassVar[str] = "plain"
+    title: ClassVar[str] = "today's way"
     jpeg_quality: ClassVar[int] = 92
+    default_crops: ClassVar[int] = 1
 
     def blobs(self, image: Image.Image) -> np.ndarray:
         return self.preprocess.blobs(image, self.preprocess.layout(self.crops, (image.height, image.width)))
@@ -38,7 +38,7 @@ class Plain(Pipeline):
         Several are averaged at the resized picture's size, which is finer than any network's maps, and enlarged once.
         """
         layout = self.preprocess.layout(self.crops, picture)
-        seen: dict[Box, list[np.ndarray]] = {}
+        seen: dict[Area, list[np.ndarray]] = {}
         for crop, cam in zip(layout.crops, cams, strict=True):
             seen.setdefault(layout.box(crop, picture), []).append(cam[:, ::-1] if crop.mirrored else cam)
         if len(seen) == 1:
@@ -55,22 +55,24 @@ class Plain(Pipeline):
     def overlay(self, image: Image.Image, heatmap: np.ndarray, alpha: float | None) -> Image.Image:
         return overlay(image, heatmap, alpha=_ALPHA if alpha is None else alpha)
 
-    def figure(self, result: Result, style: Style) -> Image.Image:
+    def figure(self, image: Image.Image, panels: Sequence[Panel], style: Style) -> Image.Image:
         """Panels with labels and scores."""
-        panel = _PANEL if style.panel is None else style.panel
+        longer = _PANEL if style.panel is None else style.panel
         columns = _COLUMNS if style.columns is None else style.columns
-        if panel < 64 or columns < 1:
-            raise CamcompatError(f"panel is {panel}, columns {columns}", where="figure", remedy="use 64 and 1 or more")
-        image = result.image
-        scale = panel / max(image.size)
+        if longer < 64 or columns < 1:
+            raise CamcompatError(f"panel is {longer}, columns {columns}", where="figure", remedy="use 64 and 1 or more")
+        scale = longer / max(image.size)
         height, width = (max(1, round(side * scale)) for side in (image.height, image.width))
-        panels = [(image.resize((width, height), Image.Resampling.LANCZOS), "original", None)]
-        for rank, (label, score) in enumerate(zip(result.labels, result.scores.tolist(), strict=True)):
-            panels.append((result.overlay(rank, alpha=style.alpha, size=(height, width)), label, score))
-        return sheet(panels, columns=columns, font=style.font)
+        cells = [(image.resize((width, height), Image.Resampling.LANCZOS), "original", None)]
+        for panel in panels:
+            cells.append((self.draw(image, panel, size=(height, width), alpha=style.alpha), panel.label, panel.score))
+        return sheet(cells, columns=columns, font=style.font)
 
 
-def average(maps: dict[Box, np.ndarray], picture: Size, size: Size) -> np.ndarray:
+PIPELINES.add(Plain)
+
+
+def average(maps: dict[Area, np.ndarray], picture: Size, size: Size) -> np.ndarray:
     """Return the mean, at each pixel, of the maps that cover it; where none does, of the nearest ones' edges.
 
     Args:
@@ -114,7 +116,7 @@ def stretched(heatmap: np.ndarray) -> np.ndarray:
     return heatmap
 
 
-def place(cam: np.ndarray, box: Box, picture: Size, size: Size) -> np.ndarray:
+def place(cam: np.ndarray, box: Area, picture: Size, size: Size) -> np.ndarray:
     """Resample a map that covers ``box`` of a picture to the whole picture, continuing its edge values outside.
 
     Args:

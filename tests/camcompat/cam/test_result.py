@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from camcompat.boxes import find_boxes
-from camcompat.cam.pipelines import make_pipeline
-from camcompat.cam.result import BoxRule, Result
+from camcompat.cam.pipelines.base import make_pipeline
+from camcompat.boxes.rule import ChosenRule
+from camcompat.cam.result import Result
 from camcompat.commands.tables import CSV_HEADER, csv_lines
 from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
@@ -29,7 +30,7 @@ def result(maps: np.ndarray, *, size: tuple[int, int] = (200, 120), boxes: Any =
     image = Image.new("RGB", size, "grey")
     stack = maps.astype(np.float32)[:, np.newaxis]
     way = make_pipeline("plain", recipe)
-    return Result(image, np.arange(count) + 5, scores, labels, stack, way, source, BoxRule.of(boxes))
+    return Result(image, np.arange(count) + 5, scores, labels, stack, way, source, ChosenRule.of(boxes))
 
 
 def blob(rows: slice, columns: slice) -> np.ndarray:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from camcompat.boxes.contours import contour_boxes
-from camcompat.boxes.grey import through_jpeg
+from camcompat.boxes.grey import as_grey, check_quality, through_jpeg
 from camcompat.boxes.introsort import introsort
-from camcompat.boxes.kinds import Box
+from camcompat.boxes.rule import RULES, Box, BoxRule, Corners, release_corners
+from camcompat.registry import Option
 from prototxt.errors import CamcompatError
 
-__all__ = ["OLD_THRESHOLDS", "PAPER_THRESHOLDS", "check_thresholds", "dt_boxes"]
+__all__ = ["OLD_THRESHOLDS", "PAPER_THRESHOLDS", "check_thresholds", "contour_boxes", "dt_boxes"]
 
 PAPER_THRESHOLDS = (20, 100, 110)
 """What the paper's evaluation used."""
@@ -26,6 +27,9 @@ CORE = 10
 
 MARGIN = 5
 """Boxes are cut off this many pixels before the right and the lower border."""
+
+EIGHT = np.ones((3, 3), bool)
+"""Pixels that touch at a corner belong together."""
 
 
 def check_thresholds(thresholds: Sequence[int], *, replace_invalid: bool = False) -> tuple[int, int, int]:
@@ -43,15 +47,15 @@ def check_thresholds(thresholds: Sequence[int], *, replace_invalid: bool = False
     """
     values = tuple(thresholds)
     remedy = "give three whole numbers with 0 < t0 < t1 < t2 < 255, such as 20 100 110"
-    found = " ".join(map(str, values)) or "nothing"
+    message = f"found {' '.join(map(str, values)) or 'nothing'}"
     if len(values) != 3 or not all(isinstance(value, (int, np.integer)) for value in values):
-        raise CamcompatError(f"found {found}", where="thresholds", remedy=remedy)
+        raise CamcompatError(message, where="thresholds", remedy=remedy)
     first, second, third = map(int, values)
     if 0 < first < second < third < 255:
         return first, second, third
     if replace_invalid:
         return OLD_THRESHOLDS
-    raise CamcompatError(f"found {found}", where="thresholds", remedy=f"{remedy} (the original takes 30 90 150 here)")
+    raise CamcompatError(message, where="thresholds", remedy=f"{remedy} (the original takes 30 90 150 here)")
 
 
 def dt_boxes(
@@ -90,7 +94,7 @@ def dt_boxes(
     levels = check_thresholds(thresholds, replace_invalid=replace_invalid)
     if jpeg_quality is not None:
         grey = through_jpeg(grey, jpeg_quality)
-    found = [
+    boxes = [
         Box(
             _limit(x, 0, width - MARGIN),
             _limit(y, 0, height - MARGIN),
@@ -100,7 +104,7 @@ def dt_boxes(
         for level in levels
         for x, y, w, h in contour_boxes(_core(grey > level))
     ]
-    return _merged(introsort(found, lambda a, b: _area(a) > _area(b)))
+    return _merged(introsort(boxes, lambda a, b: _area(a) > _area(b)))
 
 
 def _limit(value: int, low: int, high: int) -> int:
@@ -126,6 +130,51 @@ def _core(mask: np.ndarray) -> np.ndarray:
     return core
 
 
+def contour_boxes(mask: np.ndarray) -> list[Box]:
+    """Return the bounding boxes of what OpenCV 2.4's ``findContours`` finds, in its order, without OpenCV.
+
+    ``RETR_CCOMP`` gives one contour for each 8-connected component and one for each hole in it. A hole's contour runs
+    on the pixels around it, so its box is one pixel larger on every side.
+
+    The outermost frame of one pixel counts as background, as OpenCV 2.4 has it. Components come in reverse raster order
+    of their first pixels; each is followed by its holes, in reverse raster order too.
+
+    Args:
+        mask: (H, W) bool.
+
+    >>> ring = np.zeros((7, 9), bool)
+    >>> ring[1:6, 2:7] = True
+    >>> ring[3, 4] = False
+    >>> contour_boxes(ring)
+    [Box(x=2, y=1, width=5, height=5), Box(x=3, y=2, width=3, height=3)]
+    """
+    inner = np.zeros(mask.shape, bool)
+    inner[1:-1, 1:-1] = mask[1:-1, 1:-1]
+    if not inner.any():
+        return []
+    parts, _ = ndimage.label(inner, EIGHT)
+    background, _ = ndimage.label(~inner)  # 4-connected, as the components are 8-connected
+    holes: dict[int, list[Box]] = {}
+    for number, (row, column), (x, y, width, height) in _regions(background):
+        if number != background[0, 0]:  # the left neighbour of a hole's first pixel belongs to the component around it
+            around = Box(x - 1, y - 1, width + 2, height + 2)
+            holes.setdefault(int(parts[row, column - 1]), []).append(around)
+    ordered: list[Box] = []
+    for number, _, box in _regions(parts):
+        ordered += [box, *holes.get(number, [])]
+    return ordered
+
+
+def _regions(labels: np.ndarray) -> Iterator[tuple[int, tuple[int, int], Box]]:
+    """Number, first pixel (row, column) and box of each region, in reverse raster order of the first pixels."""
+    regions = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        first = columns.start + int((labels[rows.start, columns] == number).argmax())
+        box = Box(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        regions.append((number, (rows.start, first), box))
+    yield from sorted(regions, key=lambda region: region[1], reverse=True)
+
+
 def _merged(boxes: list[Box]) -> list[Box]:
     """Drop what shares more than half of a larger box's area (the half rounded towards 0).
 
@@ -148,3 +197,38 @@ def _merged(boxes: list[Box]) -> list[Box]:
             kept = np.concatenate([kept[: i + 1], rest[~covered | ((places - before) % 2 == 0)]])
         i += 1
     return [boxes[place] for place in kept]
+
+
+def _find(heatmap: np.ndarray, **options: Any) -> list[Box]:
+    return dt_boxes(as_grey(heatmap), **options)
+
+
+def _check(thresholds: Sequence[int], replace_invalid: bool, jpeg_quality: int | None) -> None:
+    check_thresholds(thresholds, replace_invalid=replace_invalid)
+    if jpeg_quality is not None:
+        check_quality(jpeg_quality)
+
+
+def _corners(box: Box) -> Corners:
+    return release_corners([box])[0]
+
+
+RULES.add(
+    BoxRule(
+        name="dt-box",
+        title="the release's program",
+        find=_find,
+        options=(
+            Option("thresholds", int, PAPER_THRESHOLDS, "Grey values for dt-box.", metavar="T0 T1 T2", count=3),
+            Option(
+                "replace_invalid", bool, False, "Take 30 90 150 where the thresholds are invalid, as the original does."
+            ),
+            Option(
+                "jpeg_quality", int, None, "Pass maps through JPEG before dt-box; the release's scripts had 75.", "Q"
+            ),
+        ),
+        check=_check,
+        corners=_corners,
+        second=True,
+    )
+)

@@ -5,20 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from camcompat.boxes.kinds import Box
+from camcompat.boxes.rule import RULES, Box, BoxRule
+from camcompat.registry import Option
 from prototxt.errors import CamcompatError
 
-__all__ = ["check_fraction", "component_boxes"]
-
-
-def check_fraction(fraction: float) -> None:
-    """Refuse a fraction out of range.
-
-    Raises:
-        CamcompatError: below 0, or 1 and above.
-    """
-    if not 0 <= fraction < 1:
-        raise CamcompatError(f"fraction is {fraction}", where="paper", remedy="use at least 0 and less than 1")
+__all__ = ["component_boxes"]
 
 
 def component_boxes(heatmap: np.ndarray, fraction: float = 0.2) -> list[Box]:
@@ -34,9 +25,6 @@ def component_boxes(heatmap: np.ndarray, fraction: float = 0.2) -> list[Box]:
     Returns:
         One box; none where no value is above zero.
 
-    Raises:
-        CamcompatError: a fraction out of range.
-
     Source: Zhou et al., CVPR 2016, section 3.2.
 
     >>> component_boxes(np.array([[9, 1, 0, 0], [0, 1, 9, 9]]))
@@ -44,7 +32,6 @@ def component_boxes(heatmap: np.ndarray, fraction: float = 0.2) -> list[Box]:
     >>> component_boxes(np.zeros((3, 3)))
     []
     """
-    check_fraction(fraction)
     top = heatmap.max()
     if top <= 0:
         return []
@@ -54,3 +41,19 @@ def component_boxes(heatmap: np.ndarray, fraction: float = 0.2) -> list[Box]:
     first = (sizes[parts] == sizes.max()).argmax()  # in raster order
     rows, columns = ndimage.find_objects(parts)[parts.ravel()[first] - 1]
     return [Box(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)]
+
+
+def _check(fraction: float) -> None:
+    if not 0 <= fraction < 1:
+        raise CamcompatError(f"fraction is {fraction}", where="paper", remedy="use at least 0 and less than 1")
+
+
+RULES.add(
+    BoxRule(
+        name="paper",
+        title="the largest part above 20 % of the maximum",
+        find=component_boxes,
+        options=(Option("fraction", float, 0.2, "Of the maximum, for the paper's rule."),),
+        check=_check,
+    )
+)
