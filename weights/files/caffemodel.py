@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.generations.v1_types import BVLC_TYPES
 from prototxt.limits import get_limits, raise_hint
 from weights.files.blob import read_blob
 from weights.files.foreign import refuse_message
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["V1_TYPES", "StoredLayer", "Weights", "scan"]
 
-_V1_NAMES = (
-    "Accuracy BNLL Concat Convolution Data Dropout EuclideanLoss Flatten HDF5Data HDF5Output Im2col ImageData "
-    "InfogainLoss InnerProduct LRN MultinomialLogisticLoss Pooling ReLU Sigmoid Softmax SoftmaxWithLoss Split TanH "
-    "WindowData Eltwise Power SigmoidCrossEntropyLoss HingeLoss MemoryData ArgMax Threshold DummyData Slice MVN AbsVal "
-    "Silence ContrastiveLoss Exp Deconvolution"
-)
-V1_TYPES: Mapping[int, str] = MappingProxyType({0: "", **dict(enumerate(_V1_NAMES.split(), start=1))})
+V1_TYPES: Mapping[int, str] = MappingProxyType(dict(enumerate(BVLC_TYPES.values())))
 """V1LayerParameter.LayerType → the type's V2 name (``UpgradeV1LayerType``); 0 is NONE."""
 
 
