@@ -22,8 +22,7 @@ from weights.downloads.progress import bar, say
 from weights.downloads.transfer import Received, SilentHostError, Transfer
 from weights.downloads.verify_file import TruncatedError, verify
 from weights.locks import exclusive
-from weights.models import Model, RemoteFile, find
-from weights.models import home as default_home
+from weights.models import Model, RemoteFile, find, home as default_home
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
 
