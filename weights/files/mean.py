@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.foreign import HDF5, MATLAB, NPY, kind_of
 from prototxt.limits import get_limits, raise_hint
 from weights.files.blob import read_blob
-from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
+from weights.files.foreign import HEAD, refuse_foreign
 from weights.files.mat import MatError, read_mat
 from weights.files.shapes import to_float32
 from weights.files.wire import LEN, WireError, fields
@@ -131,11 +132,12 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
         raise WeightsError("no such file", where=where, remedy="check the path") from None
     except OSError as error:
         raise WeightsError(f"it cannot be read ({error.strerror})", where=where, remedy=_GIVE) from error
-    if data.startswith(b"\x93NUMPY"):
+    kind = kind_of(data[:HEAD])
+    if kind == NPY:
         return _shaped(_npy(data, where), where)
-    if data.startswith(b"MATLAB "):
+    if kind == MATLAB:
         return _shaped(_mat(data, where), where)
-    if data.startswith(HDF5_SIGNATURE):
+    if kind == HDF5:
         raise WeightsError("it is an HDF5 file, not a mean file", where=where, remedy=_GIVE)
     try:
         refuse_foreign(data[:HEAD], where)
