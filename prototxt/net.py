@@ -9,15 +9,13 @@ from typing import Any
 
 from prototxt.errors import PrototxtError
 from prototxt.generations.binary import unknown_fields
-from prototxt.generations.inputs import input_shapes_of
-from prototxt.generations.rules import included, net_state
 from prototxt.generations.upgrade import Upgraded, upgrade
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
 from prototxt.structure import Layer, Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed, Unknown, parse
-from prototxt.wiring import Entry, Wiring, place, wire
+from prototxt.wiring import Entry, Wiring, included, input_shapes_of, net_state, place, wire
 
 __all__ = [
     "Layer",

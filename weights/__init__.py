@@ -24,7 +24,7 @@ _HOMES = {
     "weights.files.invented": "synthetic",
     "weights.files.mean": "read_mean",
     "weights.files.reader": "read",
-    "weights.files.shapes": "fit",
+    "weights.files.blob": "fit",
     "weights.files.writer": "write",
     "weights.models": "Model catalog find",
 }
@@ -32,12 +32,12 @@ _HOMES = {
 if TYPE_CHECKING:
     from prototxt.errors import DownloadError as DownloadError, WeightsError as WeightsError
     from weights.downloads.fetch import download as download
+    from weights.files.blob import fit as fit
     from weights.files.caffemodel import Weights as Weights
     from weights.files.hdf5 import write_hdf5 as write_hdf5
     from weights.files.invented import synthetic as synthetic
     from weights.files.mean import read_mean as read_mean
     from weights.files.reader import read as read
-    from weights.files.shapes import fit as fit
     from weights.files.writer import write as write
     from weights.models import Model as Model, catalog as catalog, find as find
 else:

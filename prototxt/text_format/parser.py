@@ -16,10 +16,9 @@ from typing import Any
 from prototxt.errors import PrototxtError, nearest_names
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
-from prototxt.text_format.fields import MESSAGE, Field, Table, table_of
+from prototxt.text_format.fields import MESSAGE, Field, Table, read_value, table_of
 from prototxt.text_format.files import check_text
 from prototxt.text_format.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
-from prototxt.text_format.values import read_value
 
 __all__ = ["Parsed", "Unknown", "parse"]
 

@@ -12,7 +12,7 @@ from prototxt.net import build, parse_net, parsed_message
 from prototxt.structure import Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed
-from prototxt.training.train_val import Options, rewrite
+from prototxt.training.train_val import Rewriting, rewrite
 from prototxt.wiring import Entry
 
 __all__ = ["deploy"]
@@ -68,10 +68,10 @@ def deploy(
         parsed, embedded = parse_net(read_text(net), os.fspath(net)), False
     else:
         parsed, embedded = parsed_message(net, source), True
-    options = Options(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own, parsed.source)
+    rewriting = Rewriting(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own, parsed.source)
 
     def change(kept: list[Entry], absent: list[Entry]) -> tuple[list[Entry], list[str]]:
-        return rewrite(kept, absent, options)
+        return rewrite(kept, absent, rewriting)
 
     made = build(parsed, phase, level, stages, input_shapes, change)
     return replace(made, notes=(*net.notes, *made.notes)) if isinstance(net, Net) else made

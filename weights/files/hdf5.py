@@ -16,8 +16,8 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
+from weights.files.blob import to_float32
 from weights.files.caffemodel import StoredLayer, Weights
-from weights.files.shapes import to_float32
 from weights.files.writer import replacing
 
 __all__ = ["read_hdf5", "write_hdf5"]

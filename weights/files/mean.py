@@ -17,10 +17,9 @@ import numpy as np
 from prototxt.errors import WeightsError
 from prototxt.foreign import HDF5, MATLAB, NPY, kind_of
 from prototxt.limits import get_limits, raise_hint
-from weights.files.blob import read_blob
+from weights.files.blob import read_blob, to_float32
 from weights.files.foreign import HEAD, refuse_foreign
 from weights.files.mat import MatError, read_mat
-from weights.files.shapes import to_float32
 from weights.files.wire import LEN, WireError, fields
 
 __all__ = ["read_mean"]

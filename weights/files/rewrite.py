@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prototxt.errors import WeightsError
+from weights.files.blob import fit, to_float32
 from weights.files.caffemodel import scan
 from weights.files.reader import read
-from weights.files.shapes import fit, to_float32
 from weights.files.writer import replacing
 
 __all__ = ["rewrite"]

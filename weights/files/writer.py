@@ -15,8 +15,8 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from weights import atomic
+from weights.files.blob import to_float32
 from weights.files.caffemodel import V1_TYPES
-from weights.files.shapes import to_float32
 from weights.files.wire import VARINT, delimited, tag, varint
 
 if TYPE_CHECKING:
