@@ -15,7 +15,7 @@ from prototxt.generations.v0 import fold_padding, upgrade_v0_layer
 from prototxt.generations.v1_types import FORK_TYPES, V1_TYPES
 from prototxt.schema import message_class
 
-__all__ = ["V1_TYPES", "Upgraded", "upgrade"]
+__all__ = ["Upgraded", "upgrade"]
 
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 # C3D v1.1 calls them by other names than C3D v1.0, which had no choice but to extend BVLC's.

@@ -7,49 +7,50 @@ taken, else the name of its class.
 
 from __future__ import annotations
 
-__all__ = ["FORK_TYPES", "V1_TYPES"]
+__all__ = ["FORK_TYPES", "V1_NUMBERS", "V1_TYPES"]
 
+# In the order of the enum's numbers, from 0.
 _BVLC = {
     "NONE": "",
-    "ABSVAL": "AbsVal",
     "ACCURACY": "Accuracy",
-    "ARGMAX": "ArgMax",
     "BNLL": "BNLL",
     "CONCAT": "Concat",
-    "CONTRASTIVE_LOSS": "ContrastiveLoss",
     "CONVOLUTION": "Convolution",
     "DATA": "Data",
-    "DECONVOLUTION": "Deconvolution",
     "DROPOUT": "Dropout",
-    "DUMMY_DATA": "DummyData",
-    "ELTWISE": "Eltwise",
     "EUCLIDEAN_LOSS": "EuclideanLoss",
-    "EXP": "Exp",
     "FLATTEN": "Flatten",
     "HDF5_DATA": "HDF5Data",
     "HDF5_OUTPUT": "HDF5Output",
-    "HINGE_LOSS": "HingeLoss",
     "IM2COL": "Im2col",
     "IMAGE_DATA": "ImageData",
     "INFOGAIN_LOSS": "InfogainLoss",
     "INNER_PRODUCT": "InnerProduct",
     "LRN": "LRN",
-    "MEMORY_DATA": "MemoryData",
     "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
-    "MVN": "MVN",
     "POOLING": "Pooling",
-    "POWER": "Power",
     "RELU": "ReLU",
     "SIGMOID": "Sigmoid",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
-    "SILENCE": "Silence",
-    "SLICE": "Slice",
     "SOFTMAX": "Softmax",
     "SOFTMAX_LOSS": "SoftmaxWithLoss",
     "SPLIT": "Split",
     "TANH": "TanH",
-    "THRESHOLD": "Threshold",
     "WINDOW_DATA": "WindowData",
+    "ELTWISE": "Eltwise",
+    "POWER": "Power",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
+    "HINGE_LOSS": "HingeLoss",
+    "MEMORY_DATA": "MemoryData",
+    "ARGMAX": "ArgMax",
+    "THRESHOLD": "Threshold",
+    "DUMMY_DATA": "DummyData",
+    "SLICE": "Slice",
+    "MVN": "MVN",
+    "ABSVAL": "AbsVal",
+    "SILENCE": "Silence",
+    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+    "EXP": "Exp",
+    "DECONVOLUTION": "Deconvolution",
 }
 
 #: The names that only forks know: text files have them, binary files have colliding numbers instead.
@@ -150,3 +151,6 @@ FORK_TYPES = {
 
 #: V1's enum names and V2's strings.
 V1_TYPES = {**_BVLC, **FORK_TYPES}
+
+#: BVLC's numbers of V1's types and V2's strings; forks' numbers collide.
+V1_NUMBERS = dict(enumerate(_BVLC.values()))

@@ -10,13 +10,25 @@ from google.protobuf.descriptor import FieldDescriptor
 from prototxt.errors import PrototxtError, nearest_names
 from prototxt.text_format.tokens import IDENTIFIER, NUMBER, STRING, Tokens, float_value, int_value, short
 
-__all__ = ["BOOL", "ENUM", "FLOAT", "INT", "MESSAGE", "TEXT", "Field", "Table", "is_repeated", "read_value", "table_of"]
+__all__ = [
+    "BOOL",
+    "ENUM",
+    "FLOAT",
+    "INT",
+    "MESSAGE",
+    "TEXT",
+    "SchemaField",
+    "SchemaMessage",
+    "is_repeated",
+    "read_value",
+    "schema_message",
+]
 
 MESSAGE, INT, FLOAT, BOOL, ENUM, TEXT = range(6)
 
 
 @dataclass
-class Field:
+class SchemaField:
     """A field: its name, kind (``MESSAGE``, ``INT``, …) and what a value of it may be."""
 
     name: str
@@ -27,29 +39,29 @@ class Field:
     high: int = 0
     is_bytes: bool = False
     values: dict[str, int] = field(default_factory=dict)
-    table: Table | None = None
+    schema: SchemaMessage | None = None
     is_layer: bool = False
 
 
 @dataclass
-class Table:
+class SchemaMessage:
     """The fields of a message, by name, and the names of those that must be there."""
 
-    fields: dict[str, Field]
+    fields: dict[str, SchemaField]
     required: tuple[str, ...]
 
 
-_tables: dict[str, Table] = {}
+_schemas: dict[str, SchemaMessage] = {}
 
 
-def table_of(descriptor: Any) -> Table:
-    """The table of a message of the schema, from its descriptor; made once."""
-    table = _tables.get(descriptor.full_name)
-    if table is None:
-        table = _tables[descriptor.full_name] = Table({}, ())
-        table.fields.update((each.name, _field(each)) for each in descriptor.fields)
-        table.required = tuple(each.name for each in descriptor.fields if _is_required(each))
-    return table
+def schema_message(descriptor: Any) -> SchemaMessage:
+    """The schema of a message of the schema, from its descriptor; made once."""
+    schema = _schemas.get(descriptor.full_name)
+    if schema is None:
+        schema = _schemas[descriptor.full_name] = SchemaMessage({}, ())
+        schema.fields.update((each.name, _field(each)) for each in descriptor.fields)
+        schema.required = tuple(each.name for each in descriptor.fields if _is_required(each))
+    return schema
 
 
 def is_repeated(descriptor: Any) -> bool:
@@ -64,32 +76,32 @@ def _is_required(descriptor: Any) -> bool:
     return bool(descriptor.label == FieldDescriptor.LABEL_REQUIRED if known is None else known)
 
 
-def _field(descriptor: Any) -> Field:
+def _field(descriptor: Any) -> SchemaField:
     name, repeated, cpp_type = descriptor.name, is_repeated(descriptor), descriptor.cpp_type
     if cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
-        table = table_of(descriptor.message_type)
+        schema = schema_message(descriptor.message_type)
         is_layer = descriptor.message_type.name in ("LayerParameter", "V1LayerParameter")
-        return Field(name, MESSAGE, repeated, "fields in braces", table=table, is_layer=is_layer)
+        return SchemaField(name, MESSAGE, repeated, "fields in braces", schema=schema, is_layer=is_layer)
     if cpp_type == FieldDescriptor.CPPTYPE_ENUM:
         values = {value.name: value.number for value in descriptor.enum_type.values}
-        return Field(name, ENUM, repeated, "a name without quotes", values=values)
+        return SchemaField(name, ENUM, repeated, "a name without quotes", values=values)
     if cpp_type == FieldDescriptor.CPPTYPE_STRING:
         is_bytes = descriptor.type == FieldDescriptor.TYPE_BYTES
-        return Field(name, TEXT, repeated, "a string in quotes", is_bytes=is_bytes)
+        return SchemaField(name, TEXT, repeated, "a string in quotes", is_bytes=is_bytes)
     if cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        return Field(name, BOOL, repeated, "true or false")
+        return SchemaField(name, BOOL, repeated, "true or false")
     if cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
-        return Field(name, FLOAT, repeated, "a number")
+        return SchemaField(name, FLOAT, repeated, "a number")
     bits = 64 if cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64) else 32
     if cpp_type in (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64):
-        return Field(name, INT, repeated, "a whole number", 0, 2**bits - 1)
-    return Field(name, INT, repeated, "a whole number", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return SchemaField(name, INT, repeated, "a whole number", 0, 2**bits - 1)
+    return SchemaField(name, INT, repeated, "a whole number", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 _TRUE, _FALSE = ("true", "True", "t", "1"), ("false", "False", "f", "0")
 
 
-def read_value(tokens: Tokens, field: Field, index: int) -> tuple[Any, int]:
+def read_value(tokens: Tokens, field: SchemaField, index: int) -> tuple[Any, int]:
     """The value that begins at a token, and the index of the token after it.
 
     Raises:
@@ -118,7 +130,7 @@ def read_value(tokens: Tokens, field: Field, index: int) -> tuple[Any, int]:
     raise _wrong(tokens, field, index)
 
 
-def _string(tokens: Tokens, field: Field, index: int) -> tuple[str | bytes, int]:
+def _string(tokens: Tokens, field: SchemaField, index: int) -> tuple[str | bytes, int]:
     """A string; adjacent ones are one."""
     text = tokens.texts[index]
     after = index + 1
@@ -139,7 +151,7 @@ def _string(tokens: Tokens, field: Field, index: int) -> tuple[str | bytes, int]
         return data.decode("latin-1"), after
 
 
-def _enum(tokens: Tokens, field: Field, index: int) -> int:
+def _enum(tokens: Tokens, field: SchemaField, index: int) -> int:
     """The number of an enum value, given by name or by number."""
     text = tokens.texts[index]
     if tokens.kinds[index] == IDENTIFIER:
@@ -156,11 +168,11 @@ def _enum(tokens: Tokens, field: Field, index: int) -> int:
     raise tokens.error(index, message, "if it is a fork's, choose a value that Caffe has")
 
 
-def _is_layer_type(field: Field) -> bool:
+def _is_layer_type(field: SchemaField) -> bool:
     return field.name == "type" and "CONVOLUTION" in field.values
 
 
-def _wrong(tokens: Tokens, field: Field, index: int) -> PrototxtError:
+def _wrong(tokens: Tokens, field: SchemaField, index: int) -> PrototxtError:
     """The error of a value of the wrong kind."""
     kind, text = tokens.kinds[index], tokens.texts[index]
     bare = short(text[1:-1] if kind == STRING else text)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prototxt.errors import CamcompatError, DownloadError, printable
 from weights.atomic import staging, sync
-from weights.downloads.lockfile import Entry, LockError, Lockfile
+from weights.downloads.lockfile import LockError, Lockfile, Record
 from weights.downloads.transfer import Advance, Policy, Received, SilentHostError, Transfer
 from weights.downloads.verify_file import TruncatedError, verify
 from weights.locks import exclusive
@@ -33,7 +33,7 @@ Check = Callable[[Path], None]
 class Outcome:
     """What became of one model in :func:`download_all`.
 
-    Args:
+    Attributes:
         name: the model, as asked for.
         ok: whether all its files are there and verified.
         detail: where they are, or what went wrong.
@@ -223,7 +223,7 @@ class _File:
             with contextlib.suppress(OSError):  # a home that is shared read-only: the file is verified each time
                 self._record(digests["sha256"], entry.url if entry and same else "")
 
-    def _judge(self, path: Path, digests: dict[str, str], entry: Entry | None) -> None:
+    def _judge(self, path: Path, digests: dict[str, str], entry: Record | None) -> None:
         """What size and published hashes do not decide: the lock file, and the caller's check."""
         if entry is not None and not self.file.hashes and entry.sha256 != digests["sha256"]:
             first = f"{entry.sha256} ({entry.size:,} bytes, {entry.date}, {entry.url or 'placed by hand'})"
@@ -240,7 +240,7 @@ class _File:
     def _record(self, sha256: str, url: str) -> None:
         status = self.path.stat()
         date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.lock.put(self.key, Entry(sha256, status.st_size, url, date, status.st_mtime_ns))
+        self.lock.put(self.key, Record(sha256, status.st_size, url, date, status.st_mtime_ns))
 
     def _download(self) -> None:
         lock, before = self.path.with_name(f".{self.file.name}.lock"), self._time()

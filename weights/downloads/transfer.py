@@ -37,7 +37,7 @@ Advance = Callable[[int, "int | None"], None]
 class Policy:
     """How patient a download is; times in seconds.
 
-    Args:
+    Attributes:
         retries: how often an address is tried again after a broken connection or an error of the server (429, 5xx).
         backoff: the pause before the first retry; it doubles every time. A server's Retry-After may lengthen it.
         longest_pause: no pause is longer, whatever a server asks for.
@@ -103,7 +103,7 @@ class SilentHostError(DownloadError):
 class Transfer:
     """The connections of one run; remembers hosts that did not answer, so that they are not waited for twice.
 
-    Args:
+    Attributes:
         policy: see :class:`Policy`.
     """
 

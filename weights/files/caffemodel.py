@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.generations.v1_types import V1_NUMBERS
 from prototxt.limits import get_limits, raise_hint
 from weights.files.blob import read_blob
 from weights.files.foreign import refuse_message
@@ -24,16 +25,7 @@ from weights.files.wire import LEN, VARINT, Strip, WireError, fields, strip
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["V1_TYPES", "StoredLayer", "Weights", "scan"]
-
-_V1_NAMES = (
-    "Accuracy BNLL Concat Convolution Data Dropout EuclideanLoss Flatten HDF5Data HDF5Output Im2col ImageData "
-    "InfogainLoss InnerProduct LRN MultinomialLogisticLoss Pooling ReLU Sigmoid Softmax SoftmaxWithLoss Split TanH "
-    "WindowData Eltwise Power SigmoidCrossEntropyLoss HingeLoss MemoryData ArgMax Threshold DummyData Slice MVN AbsVal "
-    "Silence ContrastiveLoss Exp Deconvolution"
-)
-V1_TYPES: Mapping[int, str] = MappingProxyType({0: "", **dict(enumerate(_V1_NAMES.split(), start=1))})
-"""V1LayerParameter.LayerType → the type's V2 name (``UpgradeV1LayerType``); 0 is NONE."""
+__all__ = ["StoredLayer", "Weights", "scan"]
 
 
 class _Numbers(NamedTuple):
@@ -189,7 +181,7 @@ def _layer(data: memoryview, start: int, end: int, version: str) -> StoredLayer:
             elif found.number == numbers.type and found.wire == LEN and version != "V1":
                 layer.type = _string(data, found.start, found.end)
             elif found.number == numbers.type and found.wire == VARINT and version == "V1":
-                layer.type = V1_TYPES.get(found.value, f"V1LayerParameter.LayerType {found.value}")
+                layer.type = V1_NUMBERS.get(found.value, f"V1LayerParameter.LayerType {found.value}")
             elif found.number == numbers.blobs and found.wire == LEN:
                 layer.blobs.append(read_blob(data, found.start, found.end))
                 if len(layer.blobs) > most:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.generations.v1_types import V1_NUMBERS
 from weights import atomic
 from weights.files.blob import to_float32
-from weights.files.caffemodel import V1_TYPES
 from weights.files.wire import VARINT, delimited, tag, varint
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _plain(name: str, layers: _Layers, types: Mapping[str, str], version: str, w
     if unknown:
         remedy = "give types={layer: type}, or a NetParameter"
         raise WeightsError(f'the type of layer "{unknown[0]}" is not given', where=where, remedy=remedy)
-    numbers = {spelt: number for number, spelt in V1_TYPES.items()}
+    numbers = {spelt: number for number, spelt in V1_NUMBERS.items()}
     found: list[bytes] = []
     for layer in types:
         if version == "V2":
