@@ -59,7 +59,7 @@ def is_web_page(head: bytes) -> bool:
 
 
 def lfs_pointer(head: bytes) -> tuple[int | None, str] | None:
-    """The size and the hash of the file that a Git LFS pointer stands for, as far as it says; None if it is no pointer.
+    """The size and the hash of the file that a Git LFS pointer stands for, as far as it says; None if it is none.
 
     >>> lfs_pointer(b"version https://git-lfs.github.com/spec/v1\\noid sha256:4d7a\\nsize 3\\n")
     (3, 'sha256:4d7a')

@@ -89,7 +89,7 @@ def get_limits() -> Limits:
     """The limits in force: those of the environment when first asked, or what `set_limits` was given.
 
     Raises:
-        CamcompatError: an environment variable of a limit is no whole number, or names none.
+        CamcompatError: an environment variable is not a whole number above 0, or names no limit.
 
     >>> with limited(layers=5):
     ...     get_limits().layers
@@ -112,7 +112,7 @@ def limited(**values: int) -> Iterator[Limits]:
     """Other limits inside of a with block: ``with limited(layers=50_000): ...``.
 
     Raises:
-        CamcompatError: a value is no whole number above 0.
+        CamcompatError: a value is not a whole number above 0.
     """
     before = get_limits()
     set_limits(replace(before, **values))

@@ -112,7 +112,7 @@ def input_shapes_of(
         source: the file, for errors.
 
     Raises:
-        PrototxtError: an input without a shape, a shape that is none, or a given name that is no input.
+        PrototxtError: an input without a shape, something that is not a shape, or a given name that is not an input.
     """
     given = dict(given or {})
     inputs = [layer for layer in layers if layer.type == "Input"]
@@ -140,7 +140,7 @@ def _whole(name: str, shape: Sequence[int], where: str) -> tuple[int, ...]:
     except TypeError:
         remedy = f"give whole numbers: input_shapes={{{name!r}: (1, 3, 224, 224)}}"
         raise PrototxtError(
-            f'the shape {shape!r} given for input "{name}" is none', where=where, remedy=remedy
+            f'{shape!r}, given for input "{name}", is not a shape', where=where, remedy=remedy
         ) from None
 
 

@@ -55,12 +55,12 @@ _schemas: dict[str, SchemaMessage] = {}
 
 
 def schema_message(descriptor: Any) -> SchemaMessage:
-    """The schema of a message of the schema, from its descriptor; made once."""
+    """What the schema says about a message, from its descriptor; made once."""
     schema = _schemas.get(descriptor.full_name)
     if schema is None:
         schema = _schemas[descriptor.full_name] = SchemaMessage({}, ())
-        schema.fields.update((each.name, _field(each)) for each in descriptor.fields)
-        schema.required = tuple(each.name for each in descriptor.fields if _is_required(each))
+        schema.fields.update((field.name, _field(field)) for field in descriptor.fields)
+        schema.required = tuple(field.name for field in descriptor.fields if _is_required(field))
     return schema
 
 

@@ -1,4 +1,4 @@
-"""Prototxt files as bytes: decoding, and telling what a file is that is no prototxt."""
+"""Prototxt files as bytes: decoding, and telling what a file is that is not a prototxt."""
 
 from __future__ import annotations
 

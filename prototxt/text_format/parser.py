@@ -246,14 +246,14 @@ class _Reader:
             if self.kinds[self.at] == END:
                 raise self._never_closed(opened)
             read()
-            found = self.texts[self.at]
-            if found not in (",", "]"):
+            text = self.texts[self.at]
+            if text not in (",", "]"):
                 if self.kinds[self.at] == END:
                     raise self._never_closed(opened)
                 message = f"expected , or ] in a list, found {self.tokens.shown(self.at)}"
                 raise self.tokens.error(self.at, message, "separate the values with commas, and end the list with ]")
             self.at += 1
-            if found == "]":
+            if text == "]":
                 return
 
     def _value(self, field: SchemaField) -> Any:

@@ -67,7 +67,7 @@ def rewrite(kept: list[Entry], absent: list[Entry], rewriting: Rewriting) -> tup
     else:
         net = [_with_top(entry) for entry in net]
     needed = {bottom for entry in net for bottom in entry.message.bottom}
-    return [each for entry in net for each in _as_input(entry, needed, net, rewriting, notes)], notes
+    return [kept for entry in net for kept in _as_input(entry, needed, net, rewriting, notes)], notes
 
 
 def _with_top(entry: Entry) -> Entry:

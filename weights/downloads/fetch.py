@@ -61,7 +61,7 @@ def download(
 ) -> Model:
     """See to it that a model's files are there and right, fetching what is missing.
 
-    Files that were placed by hand are accepted after the same checks. An interrupted download is gone on with.
+    Files that were placed by hand are accepted after the same checks. An interrupted download is resumed.
 
     Args:
         name: a name or alias of the catalogue, or an entry.

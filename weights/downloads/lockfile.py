@@ -65,9 +65,9 @@ class Lockfile:
         Raises:
             LockError: the lock file is damaged.
         """
-        found = self._read()["files"].get(key)
+        stored = self._read()["files"].get(key)
         try:
-            return None if found is None else Record(**found)
+            return None if stored is None else Record(**stored)
         except TypeError as error:
             raise self._damaged(f"the entry {key!r} has wrong fields") from error
 
@@ -77,8 +77,8 @@ class Lockfile:
 
     def part(self, key: str) -> dict[str, str]:
         """``url`` and ``validator`` (ETag or date) of an unfinished download, or {}."""
-        found = self._read()["parts"].get(key, {})
-        return {str(name): str(value) for name, value in found.items()}
+        stored = self._read()["parts"].get(key, {})
+        return {str(name): str(value) for name, value in stored.items()}
 
     def put_part(self, key: str, value: dict[str, str] | None) -> None:
         """Remember where an unfinished download comes from; None forgets it."""

@@ -65,7 +65,7 @@ class Policy:
         """The defaults, with $CAMCOMPAT_TIMEOUT as both timeouts and $CAMCOMPAT_RETRIES as the retries, where set.
 
         Raises:
-            DownloadError: one of them is no number.
+            DownloadError: one of them is not a number.
         """
         policy, timeout, retries = cls(), _number("CAMCOMPAT_TIMEOUT"), _number("CAMCOMPAT_RETRIES")
         if timeout is not None:
@@ -121,7 +121,7 @@ class Transfer:
         remember: Callable[[dict[str, str]], None],
         advance: Advance,
     ) -> Received:
-        """Fetch ``url`` into ``part``, going on from what is there if that is safe.
+        """Fetch ``url`` into ``part``, resuming from what is there if that is safe.
 
         Args:
             known: ``url`` and ``validator`` that belong to the bytes in ``part``, or {}.
@@ -167,7 +167,7 @@ class Transfer:
             raise TransientError(self.explain(error)) from error
         except requests.exceptions.TooManyRedirects as error:
             raise DownloadError(f"it redirects in a circle ({self._session.max_redirects} times)") from error
-        except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: an address that is none
+        except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: an address that is not one
             raise DownloadError(f"{type(error).__name__}: {error}") from error
 
     def explain(self, error: Exception) -> str:
@@ -216,7 +216,7 @@ class _Address:
         return self.attempt()
 
     def _resumable(self) -> int:
-        """The bytes to go on from: only where a published hash, or the same address's validator, can tell a mix-up."""
+        """How many bytes to resume from: some only where a hash, or the same address's validator, can tell a mix-up."""
         if not self.part.exists():
             return 0
         have = self.part.stat().st_size
@@ -232,7 +232,7 @@ class _Address:
         return headers
 
     def _refuse_or_locate(self, response: requests.Response, have: int) -> tuple[int | None, int | None]:
-        """(first byte that comes, bytes in all); (None, bytes in all or None) where the part cannot be gone on from."""
+        """(first byte that comes, bytes in all); (None, bytes in all or None) where the part cannot be resumed."""
         status = response.status_code
         if status == 416 and have:
             return None, _total(response)
@@ -332,15 +332,15 @@ def _validator(response: requests.Response) -> str:
 
 
 def _first(response: requests.Response) -> int | None:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else None
 
 
 def _total(response: requests.Response) -> int | None:
     """The size of the whole file as announced, or None."""
-    found = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
-    if found:
-        return int(found[1])
+    match = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    if match:
+        return int(match[1])
     length = response.headers.get("Content-Length", "")
     if response.status_code != 200 or not length.isdigit() or response.headers.get("Content-Encoding"):
         return None

@@ -49,13 +49,13 @@ class Digests:
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self.count += len(data)
-        for each in self._hashes.values():
-            each.update(data)
+        for state in self._hashes.values():
+            state.update(data)
 
     def hexdigests(self) -> dict[str, str]:
         """Hash name → hexadecimal digits; ``gitblob`` only if the announced length was the true one."""
         right = self.total is None or self.count == self.total
-        return {name: each.hexdigest() for name, each in self._hashes.items() if right or name != "gitblob"}
+        return {name: state.hexdigest() for name, state in self._hashes.items() if right or name != "gitblob"}
 
 
 def digests_of(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -123,13 +123,13 @@ def verify(path: Path, file: RemoteFile, *, digests: Mapping[str, str] | None = 
         raise TruncatedError(f"it is truncated: {size:,} bytes, expected {file.expected_size}", where=where)
     if size > file.limit:
         raise DownloadError(f"it is too large: {size:,} bytes, expected {_at_most(file)}", where=where)
-    found = dict(digests or {})
-    if {"sha256", *file.hashes} - found.keys():
-        found = digests_of(path, file.hashes)
+    hashes = dict(digests or {})
+    if {"sha256", *file.hashes} - hashes.keys():
+        hashes = digests_of(path, file.hashes)
     for name, expected in file.hashes.items():
-        if found[name] != expected:
-            raise DownloadError(f"its {name} is {found[name]}, published is {expected}", where=where)
-    return found
+        if hashes[name] != expected:
+            raise DownloadError(f"its {name} is {hashes[name]}, published is {expected}", where=where)
+    return hashes
 
 
 def _at_most(file: RemoteFile) -> str:

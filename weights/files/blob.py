@@ -6,9 +6,9 @@ Source: ``BlobProto``, ``Blob::FromProto`` (legacy dims win over ``shape``, ``do
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,14 +25,14 @@ _PIECES = 4096  # runs of numbers in one blob; every writer makes one
 _RAW_DTYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # enum Type: DOUBLE, FLOAT, FLOAT16 (3 INT and 4 UINT hold no weights)
 
 
-@dataclass
+@dataclasses.dataclass
 class _Parts:
     """What was met so far of one BlobProto."""
 
-    legacy: dict[int, int] = field(default_factory=dict)  # num, channels, height, width
-    shape: list[int] = field(default_factory=list)
-    data: list[np.ndarray] = field(default_factory=list)
-    double_data: list[np.ndarray] = field(default_factory=list)
+    legacy: dict[int, int] = dataclasses.field(default_factory=dict)  # num, channels, height, width
+    shape: list[int] = dataclasses.field(default_factory=list)
+    data: list[np.ndarray] = dataclasses.field(default_factory=list)
+    double_data: list[np.ndarray] = dataclasses.field(default_factory=list)
     raw: np.ndarray | None = None
     raw_type: int = 0
 
@@ -46,28 +46,28 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _packed(data: memoryview, found: Field, dtype: str) -> np.ndarray:
+def _packed(data: memoryview, field: Field, dtype: str) -> np.ndarray:
     size = np.dtype(dtype).itemsize
-    count, rest = divmod(found.end - found.start, size)
+    count, rest = divmod(field.end - field.start, size)
     if rest:
-        raise WireError(f"{found.end - found.start:,} bytes of numbers are no multiple of {size}", found.tag)
-    return np.frombuffer(data, dtype, count, found.start)
+        raise WireError(f"{field.end - field.start:,} bytes of numbers are no multiple of {size}", field.tag)
+    return np.frombuffer(data, dtype, count, field.start)
 
 
 def _dims(data: memoryview, start: int, end: int) -> list[int]:
     dims: list[int] = []
-    for found in fields(data, start, end):
-        if found.number != 1:
+    for field in fields(data, start, end):
+        if field.number != 1:
             continue
-        if found.wire == VARINT:
-            dims.append(_signed(found.value))
-        elif found.wire == LEN:
-            if found.end - found.start > _MANY:  # a megabyte may hold a million of them
-                ends = np.frombuffer(data, np.uint8, found.end - found.start, found.start) < 0x80
+        if field.wire == VARINT:
+            dims.append(_signed(field.value))
+        elif field.wire == LEN:
+            if field.end - field.start > _MANY:  # a megabyte may hold a million of them
+                ends = np.frombuffer(data, np.uint8, field.end - field.start, field.start) < 0x80
                 _check_axes(len(dims) + int(np.count_nonzero(ends)), start)
-            position = found.start
-            while position < found.end:
-                value, position = read_varint(data, position, found.end)
+            position = field.start
+            while position < field.end:
+                value, position = read_varint(data, position, field.end)
                 dims.append(_signed(value))
         _check_axes(len(dims), start)
     return dims
@@ -79,39 +79,39 @@ def _check_axes(count: int, start: int) -> None:
         raise WireError(f"a shape of {count:,} dims is impossible, Caffe has at most {most}", start)
 
 
-def _numbers(data: memoryview, found: Field, end: int) -> tuple[np.ndarray | None, int]:
+def _numbers(data: memoryview, field: Field, end: int) -> tuple[np.ndarray | None, int]:
     """The array of a packed or unpacked float field (None where the wire type says: something else), and its end."""
-    dtype, fixed = ("<f4", FIXED32) if found.number in (5, 6) else ("<f8", FIXED64)
-    if found.wire == LEN:
-        return _packed(data, found, dtype), found.end
-    if found.wire == fixed:
-        rows = run(data, found, end)
-        return np.ascontiguousarray(rows).view(dtype).ravel(), found.tag + len(rows) * (found.end - found.tag)
-    return None, found.end
+    dtype, fixed = ("<f4", FIXED32) if field.number in (5, 6) else ("<f8", FIXED64)
+    if field.wire == LEN:
+        return _packed(data, field, dtype), field.end
+    if field.wire == fixed:
+        numbers = run(data, field, end)
+        return np.ascontiguousarray(numbers).view(dtype).ravel(), field.tag + len(numbers) * (field.end - field.tag)
+    return None, field.end
 
 
 def _collect(data: memoryview, start: int, end: int) -> _Parts:
     parts, position = _Parts(), start
     while position < end:
-        found = read_field(data, position, end)
-        position = found.end
-        if found.number in _FLOATS:
-            numbers, position = _numbers(data, found, end)
-            if numbers is not None and found.number == _DATA:
+        field = read_field(data, position, end)
+        position = field.end
+        if field.number in _FLOATS:
+            numbers, position = _numbers(data, field, end)
+            if numbers is not None and field.number == _DATA:
                 parts.data.append(numbers)
-            elif numbers is not None and found.number == _DOUBLE_DATA:
+            elif numbers is not None and field.number == _DOUBLE_DATA:
                 parts.double_data.append(numbers)
             if len(parts.data) + len(parts.double_data) > _PIECES:
                 raise WireError(f"its numbers lie in more than {_PIECES:,} pieces", start)
-        elif found.number <= 4 and found.wire == VARINT:
-            parts.legacy[found.number] = _signed(found.value)
-        elif found.number == _SHAPE and found.wire == LEN:
-            parts.shape += _dims(data, found.start, found.end)
+        elif field.number <= 4 and field.wire == VARINT:
+            parts.legacy[field.number] = _signed(field.value)
+        elif field.number == _SHAPE and field.wire == LEN:
+            parts.shape += _dims(data, field.start, field.end)
             _check_axes(len(parts.shape), start)
-        elif found.number == _RAW_TYPE and found.wire == VARINT:
-            parts.raw_type = found.value
-        elif found.number == _RAW and found.wire == LEN:
-            parts.raw = np.frombuffer(data, np.uint8, found.end - found.start, found.start)
+        elif field.number == _RAW_TYPE and field.wire == VARINT:
+            parts.raw_type = field.value
+        elif field.number == _RAW and field.wire == LEN:
+            parts.raw = np.frombuffer(data, np.uint8, field.end - field.start, field.start)
     return parts
 
 

@@ -1,4 +1,4 @@
-"""What a file is that is no weight file: people pass web pages, pointers and other frameworks' files by mistake."""
+"""What a file is that is not a weight file: people pass web pages, pointers and other frameworks' files by mistake."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _mat(data: bytes, where: str) -> np.ndarray:
 def _binaryproto(data: bytes, where: str) -> np.ndarray:
     view = memoryview(data)
     try:
-        if any((found.number, found.wire) in ((1, LEN), (2, LEN), (100, LEN)) for found in fields(view, 0, len(view))):
+        if any((field.number, field.wire) in ((1, LEN), (2, LEN), (100, LEN)) for field in fields(view, 0, len(view))):
             raise WeightsError("it is no mean file, perhaps a .caffemodel", where=where, remedy=_GIVE)
         return read_blob(view, 0, len(view))
     except WireError as error:
@@ -87,7 +87,7 @@ def _binaryproto(data: bytes, where: str) -> np.ndarray:
 
 
 def _shaped(array: np.ndarray, where: str) -> np.ndarray:
-    """(C, H, W) from what is stored; anything that is no picture in this order is refused."""
+    """(C, H, W) from what is stored; anything that is not a picture in this order is refused."""
     if array.ndim == 1:
         array = array[:, None, None]
     while array.ndim > 3 and array.shape[0] == 1:

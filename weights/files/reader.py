@@ -17,7 +17,7 @@ __all__ = ["read"]
 
 
 def _map(path: Path, where: str) -> MappedFile | None:
-    """The file's bytes, mapped; None for an HDF5 file. Everything that is no weight file is refused here."""
+    """The file's bytes, mapped; None for an HDF5 file. Everything that is not a weight file is refused here."""
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
