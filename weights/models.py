@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prototxt.errors import DownloadError, nearest_names
-from weights.catalog_file import Table, merge, parse, read_toml
+from weights.catalog_file import HASH_DIGITS, Table, merge, parse, read_toml
 
 __all__ = ["KINDS", "REQUIRED", "Input", "Model", "RemoteFile", "catalog", "find", "home"]
 
@@ -284,7 +284,7 @@ def _input(table: Table) -> Input:
 
 
 def _file(kind: str, table: Table) -> RemoteFile:
-    hashes = {key: value for key, value in table.items() if key in ("sha1", "sha256", "sha384", "gitblob")}
+    hashes = {key: value for key, value in table.items() if key in HASH_DIGITS}
     return RemoteFile(
         kind=kind,
         name=table["name"],
