@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prototxt.errors import DownloadError, nearest_names
-from weights.catalog_file import Table, merge, parse, read_toml
+from weights.catalog_file import HASH_DIGITS, Table, merge, parse, read_toml
 
 __all__ = ["KINDS", "REQUIRED", "Input", "Model", "RemoteFile", "catalog", "find", "home"]
 
@@ -31,7 +31,7 @@ _WEAKER = ("hash", "https, no hash", "plain http, no hash")
 class RemoteFile:
     """One published file.
 
-    Args:
+    Attributes:
         kind: one of :data:`KINDS`.
         name: the file name, in the model's folder.
         urls: where it is published, best first; empty for a file that comes with the package.
@@ -85,7 +85,7 @@ class RemoteFile:
 class Input:
     """How the makers of a net prepare a picture.
 
-    Args:
+    Attributes:
         crop: (height, width) that the net takes.
         resize: before the crop: (height, width) without keeping the aspect, or the length of the shorter side;
             None: the picture is resized to ``crop`` itself.
@@ -105,7 +105,7 @@ class Input:
 class Model:
     """One entry of the catalogue.
 
-    Args:
+    Attributes:
         name, aliases, title: what it is called.
         source: the publisher's page.
         licence: as the publisher states it, or ``"unknown: see source"``.
@@ -284,7 +284,7 @@ def _input(table: Table) -> Input:
 
 
 def _file(kind: str, table: Table) -> RemoteFile:
-    hashes = {key: value for key, value in table.items() if key in ("sha1", "sha256", "sha384", "gitblob")}
+    hashes = {key: value for key, value in table.items() if key in HASH_DIGITS}
     return RemoteFile(
         kind=kind,
         name=table["name"],

@@ -10,29 +10,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from camcompat.boxes.grey import as_grey, read_map
-    from camcompat.boxes.kinds import Box, Rule, release_corners
-    from camcompat.boxes.rules import find_boxes
+from prototxt.lazy import lazy_package
 
-__all__ = ["Box", "Rule", "as_grey", "find_boxes", "read_map", "release_corners"]
-
-_HOME = {
-    "Box": "kinds",
-    "Rule": "kinds",
-    "as_grey": "grey",
-    "find_boxes": "rules",
-    "read_map": "grey",
-    "release_corners": "kinds",
+_HOMES = {
+    "camcompat.boxes.grey": "as_grey read_map",
+    "camcompat.boxes.kinds": "Box Rule release_corners",
+    "camcompat.boxes.rules": "find_boxes",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if TYPE_CHECKING:
+    from camcompat.boxes.grey import as_grey as as_grey, read_map as read_map
+    from camcompat.boxes.kinds import Box as Box, Rule as Rule, release_corners as release_corners
+    from camcompat.boxes.rules import find_boxes as find_boxes
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

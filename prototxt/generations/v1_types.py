@@ -7,7 +7,7 @@ taken, else the name of its class.
 
 from __future__ import annotations
 
-__all__ = ["BVLC_TYPES", "FORK_TYPES", "V1_TYPES"]
+__all__ = ["FORK_TYPES", "V1_NUMBERS", "V1_TYPES"]
 
 
 def _table(text: str) -> dict[str, str]:
@@ -15,7 +15,7 @@ def _table(text: str) -> dict[str, str]:
 
 
 #: In the order of their numbers, from 0.
-BVLC_TYPES = _table(
+_BVLC = _table(
     """
     NONE: ACCURACY:Accuracy BNLL:BNLL CONCAT:Concat CONVOLUTION:Convolution DATA:Data DROPOUT:Dropout
     EUCLIDEAN_LOSS:EuclideanLoss FLATTEN:Flatten HDF5_DATA:HDF5Data HDF5_OUTPUT:HDF5Output IM2COL:Im2col
@@ -78,4 +78,7 @@ FORK_TYPES = _table(
 )
 
 #: V1's enum names and V2's strings.
-V1_TYPES = {**BVLC_TYPES, **FORK_TYPES}
+V1_TYPES = {**_BVLC, **FORK_TYPES}
+
+#: V1's numbers and V2's strings; the forks' numbers collide.
+V1_NUMBERS = dict(enumerate(_BVLC.values()))
