@@ -23,10 +23,6 @@ __all__ = ["Proof"]
 
 TOLERANCE = 1e-5  # of a blob's maximum: three implementations, each with its own float32 noise (CAFFE.md)
 SCALES = (50.0, 5.0, 0.5)  # of the input: a picture's, then smaller ones if the first drives a softmax to 0 and 1
-# Primitives where a rounding can change the result as a whole: which box is kept, which side of a threshold it is.
-DISCRETE = {
-    "nms", "nonzero", "top_k", "greater", "greater_equal", "equal", "floor", "ceil", "sign", "max_pool_with_mask",
-}  # fmt: skip
 FEATURES = "the features of the CAM"
 
 Arrays = Mapping[str, np.ndarray]
@@ -222,12 +218,14 @@ def _compare(ours: np.ndarray, exact: np.ndarray) -> float:
 
 def _before_selections(graph: Graph) -> dict[str, Value]:
     """What goes into primitives that select, and into those behind them, without having passed a selection."""
+    from converters.ops import is_discrete
+
     selected: set[int] = set()
     inputs = {id(x) for x in graph.inputs}
     before: dict[str, Value] = {}
     for node in graph.nodes:
         operands = [x for x in node.inputs if x is not None and not x.is_constant]
-        if node.op not in DISCRETE and not any(id(x) in selected for x in operands):
+        if not is_discrete(node) and not any(id(x) in selected for x in operands):
             continue
         selected.update(id(x) for x in node.outputs)
         for x in operands:

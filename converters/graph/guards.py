@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.dims import Shape
+from converters.graph.dims import Shape, at_one
 from prototxt import Layer
 from prototxt.errors import ConversionError
 from prototxt.limits import check_blob, get_limits, raise_hint
@@ -43,5 +43,5 @@ def shape_problem(shape: Shape) -> str:
     >>> shape_problem((1, 3, 224, 224))
     ''
     """
-    problem = check_blob(tuple(dim if isinstance(dim, int) else dim.factor for dim in shape))
+    problem = check_blob(at_one(shape))
     return f"{problem}; {raise_hint('axes' if 'axes' in problem else 'elements')}" if problem else ""
