@@ -29,6 +29,7 @@ NET = loads('layer { name: "layer" type: "Input" top: "data" input_param { shape
 CONV = {"strides": (2, 1), "pads": (1, 1), "dilations": (1, 1)}
 POOL = {"kernel": (2, 2), "strides": (2, 2), "pads": ((0, 0), (0, 0))}
 RANDOM = np.random.default_rng(0)
+UNARY = ["relu", "sigmoid", "tanh", "softplus", "exp", "abs", "neg", "floor", "ceil", "sign", "round_to_float32"]
 # A primitive as a layer would ask for it: of x, which is noise of the shape X.
 EXAMPLES: dict[str, Callable[[Ops, Value], Results]] = {
     **{

@@ -164,16 +164,13 @@ class Proof:
 
     def _cam_difference(self, head: CamHead, results: Arrays) -> float:
         """The CAM outputs against features · classifier weights, for the classes that the file ranks first."""
+        from converters.cam.head import class_maps
+
         name = next(name for name, x in self.graph.outputs.items() if x is head.prob)
         prob = self.expected[name].reshape(-1, head.classes)
         classes, features = results["classes"], self.expected[FEATURES]
         ranked = -np.sort(-prob, axis=1)[:, : classes.shape[1]]
-        if head.weight is None:
-            cams = features[np.arange(len(features))[:, None], classes]
-        else:
-            assert head.weight.data is not None
-            cams = np.einsum("nkc,nchw->nkhw", head.weight.data.astype(np.float64)[classes], features)
-        expected = {"scores": np.take_along_axis(prob, classes, 1), "cams": cams}
+        expected = {"scores": np.take_along_axis(prob, classes, 1), "cams": class_maps(head, features, classes)}
         wrong = {blob: _compare(results[blob], exact) for blob, exact in expected.items()}
         wrong["classes"] = _compare(results["scores"], ranked)
         blob = max(wrong, key=lambda each: wrong[each])
