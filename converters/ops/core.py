@@ -8,10 +8,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from converters.graph.dims import Dim, Shape, Sym, SymbolicError
+from converters.graph.dims import Dim, Shape, Sym, SymbolicError, at_one
 from converters.graph.graph import Graph, Node, Symbol, Value
-from converters.graph.guards import shape_problem
-from prototxt.limits import get_limits, raise_hint
+from prototxt.limits import check_blob, get_limits, raise_hint
 
 __all__ = ["PRIMITIVES", "Kind", "Primitive", "Recorder", "ShapeMismatch", "broadcast", "free", "primitive"]
 
@@ -110,7 +109,7 @@ class Recorder:
             raise ShapeMismatch(f"the graph has {self.most_nodes:,} primitives already; {raise_hint('nodes')}")
         assert op in PRIMITIVES, f"{op} is no declared primitive"
         for shape, _ in results:
-            if problem := shape_problem(shape):
+            if problem := _problem(shape):
                 raise ShapeMismatch(problem)
         node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.index)
         node.outputs = tuple(Value("", shape, dtype, node, layer=self.layer) for shape, dtype in results)
@@ -130,3 +129,9 @@ class Recorder:
 
     def bind(self, symbol: Sym, source: Value, axis: int) -> None:
         self.graph.symbols[symbol.symbols[0]] = Symbol(source, axis)
+
+
+def _problem(shape: Shape) -> str:
+    """Why a blob of this shape is refused, "" where it is not; a symbol counts as one."""
+    problem = check_blob(at_one(shape))
+    return f"{problem}; {raise_hint('axes' if 'axes' in problem else 'elements')}" if problem else ""
