@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from camcompat.conversion.proof import DISCRETE
 from camcompat.verification.compare import SUMS, BlobError, compare_blob, describe_array
 from camcompat.verification.oracles.local import Local, local_errors
 from camcompat.verification.oracles.stored import Stored
@@ -73,10 +72,12 @@ class Case:
     @cached_property
     def selected(self) -> set[str]:
         """Blobs behind a selection (NMS, top k, a threshold), where a rounding can change everything."""
+        from converters.ops import is_discrete
+
         graph = self.subject.lowered.graph
         behind: set[int] = set()
         for node in graph.nodes:
-            if node.op in DISCRETE or any(x is not None and id(x) in behind for x in node.inputs):
+            if is_discrete(node) or any(x is not None and id(x) in behind for x in node.inputs):
                 behind.update(id(x) for x in node.outputs)
         return {name for name, x in graph.blobs.items() if id(x) in behind}
 
