@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camcompat.verification.compare import BlobError, compare_blob
-    from camcompat.verification.report.files import write_report
     from camcompat.verification.report.findings import Finding, MapAgreement, OracleResult, Report
+    from camcompat.verification.report.page import write_report
     from camcompat.verification.verifier import verify
 
 __all__ = ["BlobError", "Finding", "MapAgreement", "OracleResult", "Report", "compare_blob", "verify", "write_report"]
@@ -24,7 +24,7 @@ _HOME = {
     "Report": "report.findings",
     "compare_blob": "compare",
     "verify": "verifier",
-    "write_report": "report.files",
+    "write_report": "report.page",
 }
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camcompat.conversion.proof import DISCRETE
-from camcompat.verification.compare import SUMS, BlobError, compare_blob, describe_array
-from camcompat.verification.oracles.local import Local, local_errors
-from camcompat.verification.oracles.stored import Stored
+from camcompat.verification.compare import DRIFT, SUMS, BlobError, compare_blob, describe_array, tolerance_of
+from camcompat.verification.evidence import StoredBlob
+from camcompat.verification.local import Local, local_errors
 from camcompat.verification.report.findings import Finding, OracleResult
-from camcompat.verification.tolerances import DRIFT, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Place, Subject
@@ -94,7 +93,7 @@ class Reference:
 
     name: str
     version: str
-    blobs: Mapping[str, np.ndarray | Stored]
+    blobs: Mapping[str, np.ndarray | StoredBlob]
     authority: bool = False
     excuse: Callable[[str], str] | None = None
 
@@ -102,13 +101,14 @@ class Reference:
         return {name: x for name, x in self.blobs.items() if isinstance(x, np.ndarray)}
 
 
-def judge(case: Case, reference: Reference, *, caffe_agrees: bool = False) -> OracleResult:
+def judge(case: Case, reference: Reference, *, confirmed: str = "") -> OracleResult:
     """Compare a case with what an oracle says about it.
 
     Args:
         case: our side.
         reference: the oracle's.
-        caffe_agrees: whether Caffe's own stored outputs were found equal to ours: then an oracle that differs is wrong.
+        confirmed: what Caffe itself was found to say of ours, in words, if it agrees: then an oracle that differs is
+            wrong.
     """
     result = OracleResult(reference.name, "agrees", version=reference.version)
     for name, stored in reference.blobs.items():
@@ -122,13 +122,13 @@ def judge(case: Case, reference: Reference, *, caffe_agrees: bool = False) -> Or
         return result
     wrong = [each for each in result.blobs if not each.ok]
     if wrong:
-        _locate(case, reference, result, wrong, caffe_agrees)
+        _locate(case, reference, result, wrong, confirmed)
     return result
 
 
-def _compare(case: Case, name: str, stored: np.ndarray | Stored) -> BlobError:
+def _compare(case: Case, name: str, stored: np.ndarray | StoredBlob) -> BlobError:
     ours, place, note = case.ours[name], case.places[name], ""
-    if isinstance(stored, Stored):
+    if isinstance(stored, StoredBlob):
         theirs, part = stored.array, stored.select(ours)
         note = stored.note or ("a part of it is stored" if part.size != ours.size else "")
         ours = part[: len(theirs)] if theirs.ndim and part.ndim == theirs.ndim else part
@@ -169,7 +169,7 @@ def _reads(case: Case, end: str, name: str) -> bool:
     return False
 
 
-def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[BlobError], caffe_agrees: bool) -> None:
+def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[BlobError], confirmed: str) -> None:
     """The finding, and whether the difference is ours."""
     result.status = "differs"
     first = wrong[0]
@@ -185,9 +185,8 @@ def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[
         words = f"given the same inputs, {_layers(theirs)} differs from {reference.name} by {theirs.relative:.1e}"
         result.finding = _finding(case, theirs.blob, theirs.relative, theirs.inputs, words, theirs.layers[-1])
         excuse = next(filter(None, map(reference.excuse, theirs.layers)), "") if reference.excuse else ""
-        if not reference.authority and (excuse or caffe_agrees):
-            right = "Caffe's stored outputs agree with ours" if caffe_agrees else ""
-            result.status, result.reason = "explained", "; ".join(filter(None, (excuse, right)))
+        if not reference.authority and (excuse or confirmed):
+            result.status, result.reason = "explained", "; ".join(filter(None, (excuse, confirmed)))
         return
     before = [each for each in result.blobs if each.ok and each.depth < first.depth]
     since = f", after {before[-1].layer}, which agrees" if before else ""
@@ -208,7 +207,7 @@ def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[
         result.reason += f"; at {farthest}, ours is {ours_off:.1e} from float64"
         result.reason += f", {reference.name} {theirs_off:.1e}" if theirs_off else ""
         result.reason += "; what selections decide differs after it" if len(certain) < len(wrong) else ""
-        result.reason += "; Caffe's stored outputs agree with ours" if caffe_agrees else ""
+        result.reason += f"; {confirmed}" if confirmed else ""
 
 
 def _excuse_rounding_of_caffe(

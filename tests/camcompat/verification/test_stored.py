@@ -10,10 +10,11 @@ from scipy.io import loadmat
 
 import converters
 import prototxt
-from camcompat.verification import verify
-from camcompat.verification.oracles.peers import NotAtHand
-from camcompat.verification.oracles.release import compare_release
-from camcompat.verification.oracles.stored import find_evidence, read_evidence
+from camcompat.verification import OracleResult, verify
+from camcompat.verification.evidence import find_evidence, read_evidence
+from camcompat.verification.judge import Case
+from camcompat.verification.oracles.registry import Inquiry, NotAtHand
+from camcompat.verification.oracles.release import release
 from camcompat.verification.subject import Subject
 from camcompat.verification.targets import everything, targets_of
 
@@ -99,17 +100,23 @@ def subject(shared: Path, weights: object, folder: Path) -> Subject:
     return Subject.build(shared / "cam" / "models" / "deploy_googlenetCAM.prototxt", weights, None, folder)
 
 
+def asked(net: Subject, folder: Path | None) -> OracleResult:
+    """What the oracle of the release says; no input is needed to ask it."""
+    (found,) = release.ask(release, Inquiry(net, Case(net, {}, {}, {}), release=folder))
+    return found
+
+
 def test_synthetic_weights_are_not_the_published_ones(shared: Path, tmp_path: Path) -> None:
     net = subject(shared, converters.Synthetic(), tmp_path)
     with pytest.raises(NotAtHand, match="not the published weights"):
-        compare_release(net, None)
+        asked(net, None)
     with pytest.raises(NotAtHand, match="not at hand"):
-        compare_release(net, tmp_path)
+        asked(net, tmp_path)
 
 
 def test_the_release_tells_a_classifier_from_the_rest(shared: Path, weights_lr: np.ndarray, tmp_path: Path) -> None:
     """CAM_fc is the published one; the features before it are not, and img1's activations show that."""
-    found = compare_release(subject(shared, Published(weights_lr), tmp_path), shared / "cam")
+    found = asked(subject(shared, Published(weights_lr), tmp_path), shared / "cam")
     classifier, *rest = found.blobs
     assert classifier.blob == "weights_LR" and classifier.relative == 0
     assert {blob.blob for blob in rest} == {"CAM_conv", "prob"} and not any(blob.ok for blob in rest)
@@ -119,7 +126,7 @@ def test_the_release_tells_a_classifier_from_the_rest(shared: Path, weights_lr: 
 def test_a_changed_classifier_is_not_the_published_one(shared: Path, weights_lr: np.ndarray, tmp_path: Path) -> None:
     other = weights_lr.copy()
     other[500, 3] += 0.1 * np.abs(other).max()
-    found = compare_release(subject(shared, Published(other), tmp_path), shared / "cam")
+    found = asked(subject(shared, Published(other), tmp_path), shared / "cam")
     assert found.status == "differs" and not found.blobs[0].ok
     assert found.finding is not None and "not the published weights_LR" in found.finding.words
 
