@@ -32,4 +32,5 @@ def stored_outputs(self: Oracle, inquiry: Inquiry) -> Iterator[OracleResult]:
             inquiry.compare_maps(case, reference, result)
         agree = agree and result.status == "agrees"
         yield result
-    inquiry.confirmed = f"{self.name} agree with ours" if agree else ""
+    if agree:
+        inquiry.confirmed = f"{self.name} agree with ours"
