@@ -49,7 +49,7 @@ class Shell(click.Group):
             extra = EXTRAS.get(error.name.split(".")[0], "all")
             _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[{extra}]"', error)
         except KeyboardInterrupt as error:
-            _fail(ctx, "interrupted; nothing half-made is left, and an unfinished download is gone on with", error, 130)
+            _fail(ctx, "interrupted; nothing half-made is left, and an unfinished download will be resumed", error, 130)
         except BrokenPipeError:  # who read the output has seen enough (`| head`): click ends without a word
             raise
         except (OSError, MemoryError) as error:

@@ -96,30 +96,30 @@ def forward(name: str, net: Forms, shape: Sequence[int]) -> Call:
 
 def picture(path: Path, image: Path, count: int = 1) -> Call:
     """The CAMs of pictures: decoding, resizing, the net, and the maps stretched over the picture."""
-    import camcompat
+    from camcompat.loading import load
 
-    model = camcompat.load(path)
+    model = load(path)
     pictures = [image] * count
     return lambda: [[result.heatmap(i) for i in range(len(result))] for result in model.stream(pictures)]
 
 
 def crops(path: Path, image: Path, count: int) -> Call:
     """The CAM of a picture by one or ten crops."""
-    import camcompat
+    from camcompat.loading import load
 
-    model = camcompat.load(path)
+    model = load(path)
     return lambda: model(image, crops=count).heatmap()
 
 
 def dense_crops(definition: Path, caffemodel: Path, plain: Path, image: Path) -> Call:
     """The CAM of a picture by ten crops from two passes."""
-    import camcompat
+    from camcompat.loading import load
     from converters.onnx_backend.dense import to_dense_onnx
 
-    about, path = camcompat.load(plain), plain.with_name("dense.onnx")
+    about, path = load(plain), plain.with_name("dense.onnx")
     recipe = {"preprocess": about.metadata.get("preprocess", {})}
     to_dense_onnx(definition, caffemodel, path, canvas=about.preprocess.canvas, metadata=recipe)
-    model = camcompat.load(path)
+    model = load(path)
     return lambda: model(image, crops="dense").heatmap()
 
 

@@ -79,8 +79,8 @@ def _pictures(rows: Sequence[Row]) -> Table:
     for (net,), group in _groups(rows, "net"):
         for name, row in group.items():
             count = int(name.removeprefix("pictures: ")) if name.startswith("pictures: ") else 1
-            each = f"{1000 * row['seconds'] / count:,.1f} ms" if "seconds" in row else "—"
-            lines.append([net, name, _milliseconds(row), each, _ratio(row, group["pictures: 1"])])
+            one = f"{1000 * row['seconds'] / count:,.1f} ms" if "seconds" in row else "—"
+            lines.append([net, name, _milliseconds(row), one, _ratio(row, group["pictures: 1"])])
     return "CAM of pictures: decoding, resizing, net, maps over the picture", columns, lines
 
 

@@ -110,7 +110,11 @@ def _single(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an array holds, in a line."""
+    """What an array holds; as a text, in a line.
+
+    Attributes:
+        shape, minimum, maximum, mean, deviation: of all its numbers.
+    """
 
     shape: tuple[int, ...]
     minimum: float

@@ -100,16 +100,16 @@ def _verdict(report: Report) -> str:
 
 def _oracles(report: Report) -> str:
     rows = []
-    for each in report.oracles:
-        worst, kind = each.worst, "absent" if each.status == "not run" else each.status
+    for oracle in report.oracles:
+        worst, kind = oracle.worst, "absent" if oracle.status == "not run" else oracle.status
         largest = _number(worst.relative) if worst else ""
         where = escape(worst.blob) if worst and worst.relative > 0 else ""
-        remark = " ".join(filter(None, (each.reason, *each.notes)))
+        remark = " ".join(filter(None, (oracle.reason, *oracle.notes)))
         rows.append(
-            f'<tr><td class="text"><b>{escape(each.name)}</b><br>'
-            f'<span class="faint small">{escape(each.version)}</span></td>'
-            f'<td><span class="chip {kind}">{each.status}</span></td>'
-            f'<td class="number">{len(each.blobs) or ""}</td><td class="number">{largest}</td>'
+            f'<tr><td class="text"><b>{escape(oracle.name)}</b><br>'
+            f'<span class="faint small">{escape(oracle.version)}</span></td>'
+            f'<td><span class="chip {kind}">{oracle.status}</span></td>'
+            f'<td class="number">{len(oracle.blobs) or ""}</td><td class="number">{largest}</td>'
             f'<td class="text small">{where}</td><td class="text small">{escape(remark)}</td></tr>'
         )
     head = (
@@ -120,29 +120,29 @@ def _oracles(report: Report) -> str:
 
 
 def _plotted(report: Report) -> list[OracleResult]:
-    return [each for each in report.oracles if each.blobs]
+    return [oracle for oracle in report.oracles if oracle.blobs]
 
 
 def _legend(report: Report) -> str:
     entries = [
-        f'<span><i class="k{number % SERIES}"></i>{escape(_told(each, report))}</span>'
-        for number, each in enumerate(_plotted(report))
+        f'<span><i class="k{number % SERIES}"></i>{escape(_told(oracle, report))}</span>'
+        for number, oracle in enumerate(_plotted(report))
     ]
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
 def _told(oracle: OracleResult, report: Report) -> str:
     """An oracle's name, with its file where there are several of the name."""
-    several = sum(each.name == oracle.name for each in report.oracles) > 1
+    several = [other.name for other in report.oracles].count(oracle.name) > 1
     return f"{oracle.name} ({oracle.version})" if several else oracle.name
 
 
 def _findings(report: Report) -> Iterator[str]:
     """One entry for all oracles that found the same."""
     alike: dict[tuple[str, str, str], list[OracleResult]] = {}
-    for each in report.oracles:
-        if each.finding is not None:
-            alike.setdefault((each.finding.layer, each.finding.words, each.reason), []).append(each)
+    for oracle in report.oracles:
+        if oracle.finding is not None:
+            alike.setdefault((oracle.finding.layer, oracle.finding.words, oracle.reason), []).append(oracle)
     if alike:
         yield "<h2>Where differences arise</h2>"
     for oracles in alike.values():
@@ -156,7 +156,7 @@ def _finding(oracles: list[OracleResult]) -> str:
     inputs = "".join(f"<li><code>{escape(name)}</code> {escape(words)}</li>" for name, words in finding.inputs.items())
     fed = f'<p class="faint small">its inputs</p><ul class="small">{inputs}</ul>' if inputs else ""
     reason = f"<p>{escape(oracles[0].reason)}</p>" if oracles[0].reason else ""
-    names = escape(", ".join(each.name for each in oracles))
+    names = escape(", ".join(oracle.name for oracle in oracles))
     return (
         f'<div class="finding{soft}"><p><b>{escape(finding.layer)}</b> <span class="faint">{escape(finding.type)}'
         f'</span></p><p>{escape(finding.words)}</p>{reason}<p class="faint small">found by: {names}</p>{fed}</div>'
@@ -244,16 +244,16 @@ def _difference_uri(ours: np.ndarray, theirs: np.ndarray, scale: float) -> str:
 
 def _tables(report: Report) -> Iterator[str]:
     yield "<h2>Every blob</h2>"
-    for each in _plotted(report):
-        rows = "".join(map(_row, each.blobs))
+    for oracle in _plotted(report):
+        rows = "".join(map(_row, oracle.blobs))
         head = (
             '<tr><th>layer</th><th>type</th><th>blob</th><th>shape</th><th class="number">max |difference|</th>'
             '<th class="number">of its maximum</th><th class="number">cosine</th>'
             '<th class="number">layer alone</th></tr>'
         )
-        fused = ", ".join(f"{name} (part of {heir or 'another'})" for name, heir in each.fused.items())
+        fused = ", ".join(f"{name} (part of {heir or 'another'})" for name, heir in oracle.fused.items())
         told = f'<p class="faint small">not computed by themselves: {escape(fused)}</p>' if fused else ""
-        summary = f"{escape(_told(each, report))}: {len(each.blobs)} blobs"
+        summary = f"{escape(_told(oracle, report))}: {len(oracle.blobs)} blobs"
         table = f'<div class="wide"><table>{head}{rows}</table></div>'
         yield f"<details><summary>{summary}</summary>{told}{table}</details>"
 
