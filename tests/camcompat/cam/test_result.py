@@ -15,7 +15,7 @@ from PIL import Image
 from camcompat.boxes import find_boxes
 from camcompat.cam.pipelines import make_pipeline
 from camcompat.cam.result import BoxRule, Result
-from camcompat.commands.tables import CSV_HEADER, csv_lines
+from camcompat.commands.cam import CSV_HEADER, csv_lines
 from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 
