@@ -33,6 +33,9 @@ convert: setup ## convert what is downloaded, and the embedded net, to ONNX and 
 evaluate: setup ## accuracy, localisation and pointing of the embedded net, both pipelines, both box rules
 	$(BIN)/camcompat evaluate
 
+# Caffe's stored outputs, where they lie beside the checkout.
+verify bench: export CAMCOMPAT_SHARED ?= $(wildcard $(abspath ../shared))
+
 verify: setup ## verify everything that is present against every oracle at hand; reports in reports/
 	$(BIN)/camcompat verify --all --out reports
 

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import import_module, metadata
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import click
 
+from camcompat import commands
 from prototxt.errors import CamcompatError, printable
 
 __all__ = ["main"]
 
 EXTRAS = {"onnx": "onnx", "google": "onnx", "torch": "torch", "safetensors": "torch", "h5py": "hdf5"}
-
-COMMANDS = {
-    "list": "list_models",
-    "download": "download",
-    "convert": "convert",
-    "inspect": "inspect",
-    "cam": "cam",
-    "boxes": "boxes",
-    "evaluate": "evaluate",
-    "verify": "verify",
-    "bench": "bench",
-    "run": "run",
-}
-"""Each command and its file in `camcompat/commands`, in the order of --help."""
+COMMAND_FILES = tuple(module.name for module in iter_modules(commands.__path__))
 
 
 class Shell(click.Group):
@@ -37,13 +26,17 @@ class Shell(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        """Every module of `camcompat.commands` that has a ``command``, in the ORDER that it states."""
+        modules = {name: import_module(f"{commands.__name__}.{name}") for name in COMMAND_FILES}
+        return sorted(
+            (name for name, module in modules.items() if hasattr(module, "command")),
+            key=lambda name: modules[name].ORDER,
+        )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMAND_FILES:
             return None
-        command: click.Command = import_module(f"camcompat.commands.{COMMANDS[cmd_name]}").command
-        return command
+        return getattr(import_module(f"{commands.__name__}.{cmd_name}"), "command", None)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -56,7 +49,7 @@ class Shell(click.Group):
             extra = EXTRAS.get(error.name.split(".")[0], "all")
             _fail(ctx, f'this needs the package {error.name}; pip install "camcompat[{extra}]"', error)
         except KeyboardInterrupt as error:
-            _fail(ctx, "interrupted; nothing half-made is left, and an unfinished download is gone on with", error, 130)
+            _fail(ctx, "interrupted; nothing half-made is left, and an unfinished download will be resumed", error, 130)
         except BrokenPipeError:  # who read the output has seen enough (`| head`): click ends without a word
             raise
         except (OSError, MemoryError) as error:
@@ -70,16 +63,23 @@ def _fail(ctx: click.Context, text: str, error: BaseException, status: int = 1) 
     sys.exit(status)
 
 
-def _version() -> str:
+def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib import metadata  # which takes as long to load as all the rest
+
     try:
-        return metadata.version("camcompat")
+        version = metadata.version("camcompat")
     except metadata.PackageNotFoundError:
-        return "(not installed: run from the source tree)"
+        version = "(not installed: run from the source tree)"
+    click.echo(f"camcompat, version {version}")
+    ctx.exit()
 
 
 @click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.version_option(_version(), prog_name="camcompat")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
+              help="Show the version and exit.")  # fmt: skip
 def main(debug: bool) -> None:
     """Original Caffe networks as ONNX and PyTorch, and class activation maps on them with onnxruntime."""
     warnings.showwarning = _note

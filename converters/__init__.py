@@ -5,58 +5,33 @@ Names are loaded on first use: importing this package loads neither torch nor on
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from converters.layers.registry import layer, layer_types
-    from converters.lowering.blobs import FileBlobs, ShapesOnly, Synthetic
-    from converters.lowering.lower_net import Lowered, lower
-    from converters.lowering.notes import CamcompatWarning
-    from converters.numpy_backend.net import NumpyNet, to_numpy
-    from converters.onnx_backend.file import to_onnx
-    from converters.torch_backend.module import to_torch
-    from converters.torch_backend.net import TorchNet
-    from converters.torch_backend.source.file import to_python
-    from converters.torch_backend.write_back import to_caffemodel
+from prototxt.lazy import lazy_package
 
 _HOMES = {
-    "CamcompatWarning": "lowering.notes",
-    "FileBlobs": "lowering.blobs",
-    "Lowered": "lowering.lower_net",
-    "NumpyNet": "numpy_backend.net",
-    "ShapesOnly": "lowering.blobs",
-    "Synthetic": "lowering.blobs",
-    "TorchNet": "torch_backend.net",
-    "layer": "layers.registry",
-    "layer_types": "layers.registry",
-    "lower": "lowering.lower_net",
-    "to_caffemodel": "torch_backend.write_back",
-    "to_numpy": "numpy_backend.net",
-    "to_onnx": "onnx_backend.file",
-    "to_python": "torch_backend.source.file",
-    "to_torch": "torch_backend.module",
+    "converters.layers.registry": "layer layer_types",
+    "converters.lowering.blobs": "FileBlobs ShapesOnly Synthetic",
+    "converters.lowering.lower_net": "Lowered lower",
+    "converters.lowering.notes": "CamcompatWarning",
+    "converters.numpy_backend.net": "NumpyNet to_numpy",
+    "converters.onnx_backend.file": "to_onnx",
+    "converters.torch_backend.module": "to_torch",
+    "converters.torch_backend.net": "TorchNet",
+    "converters.torch_backend.source.file": "to_python",
+    "converters.torch_backend.write_back": "to_caffemodel",
 }
-__all__ = [
-    "CamcompatWarning",
-    "FileBlobs",
-    "Lowered",
-    "NumpyNet",
-    "ShapesOnly",
-    "Synthetic",
-    "TorchNet",
-    "layer",
-    "layer_types",
-    "lower",
-    "to_caffemodel",
-    "to_numpy",
-    "to_onnx",
-    "to_python",
-    "to_torch",
-]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+if TYPE_CHECKING:
+    from converters.layers.registry import layer as layer, layer_types as layer_types
+    from converters.lowering.blobs import FileBlobs as FileBlobs, ShapesOnly as ShapesOnly, Synthetic as Synthetic
+    from converters.lowering.lower_net import Lowered as Lowered, lower as lower
+    from converters.lowering.notes import CamcompatWarning as CamcompatWarning
+    from converters.numpy_backend.net import NumpyNet as NumpyNet, to_numpy as to_numpy
+    from converters.onnx_backend.file import to_onnx as to_onnx
+    from converters.torch_backend.module import to_torch as to_torch
+    from converters.torch_backend.net import TorchNet as TorchNet
+    from converters.torch_backend.source.file import to_python as to_python
+    from converters.torch_backend.write_back import to_caffemodel as to_caffemodel
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

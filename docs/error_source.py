@@ -41,7 +41,14 @@ class Made:
 
 @dataclass(frozen=True)
 class _Maker:
-    """Something whose call makes an error: a class, or a function that passes its arguments on to one."""
+    """Something whose call makes an error: a class, or a function that passes its arguments on to one.
+
+    Attributes:
+        kind: the error's class.
+        module: where the function stands; "" for a class, which is one everywhere.
+        parameters: its arguments' names, in order.
+        message, remedy: which of them these are; the remedy may be fixed by the function.
+    """
 
     kind: str
     module: str
@@ -52,7 +59,13 @@ class _Maker:
 
 @dataclass
 class Source:
-    """A parsed file, and its calls with the function that each stands in."""
+    """A parsed file.
+
+    Attributes:
+        module: its dotted name.
+        tree: its syntax tree.
+        calls: each with the function that it stands in.
+    """
 
     module: str
     tree: ast.Module
@@ -70,30 +83,28 @@ class Source:
 
 def sources() -> list[Source]:
     """The files of the four packages."""
-    found = []
-    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found.append(Source(module, ast.parse(path.read_text(encoding="utf-8"))))
-    return found
+    paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return [Source(name, ast.parse(path.read_text(encoding="utf-8"))) for name, path in zip(names, paths)]
 
 
 def classes(files: list[Source]) -> dict[str, tuple[str, str]]:
     """CamcompatError and every class derived from it → its base, and the first paragraph of its docstring."""
-    found = {BASE: ("", "")}
+    known = {BASE: ("", "")}
     nodes = [node for file in files for node in ast.walk(file.tree) if isinstance(node, ast.ClassDef)]
     for _ in range(4):  # as deep as the tree of classes goes
         for node in nodes:
             bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-            base = next((base for base in bases if base in found), None)
+            base = next((base for base in bases if base in known), None)
             if base is not None or node.name == BASE:
                 text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
-                found[node.name] = (base or "", text)
-    return found
+                known[node.name] = (base or "", text)
+    return known
 
 
 def _known_texts(files: list[Source]) -> dict[str, dict[str, ast.expr]]:
     """Name → module → what it stands for in messages: constants, and functions that return a text."""
-    found: dict[str, dict[str, ast.expr]] = {}
+    texts: dict[str, dict[str, ast.expr]] = {}
     for module, node in ((file.module, node) for file in files for node in file.tree.body):
         value: ast.expr | None = None
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -103,8 +114,8 @@ def _known_texts(files: list[Source]) -> dict[str, dict[str, ast.expr]]:
         if isinstance(value, (ast.JoinedStr, ast.BinOp)) or (
             isinstance(value, ast.Constant) and isinstance(value.value, str)
         ):
-            found.setdefault(name, {})[module] = value
-    return found
+            texts.setdefault(name, {})[module] = value
+    return texts
 
 
 class _Reader:
@@ -231,7 +242,7 @@ def _makers(files: list[Source]) -> dict[str, list[_Maker]]:
 def errors(files: list[Source]) -> list[Made]:
     """Every error that the source makes, each message once per module."""
     makers, reader = _makers(files), _Reader(files)
-    found: dict[Made, None] = {}
+    made: dict[Made, None] = {}
     for file in files:
         reader.module = file.module
         for call, scope in file.calls:
@@ -243,5 +254,5 @@ def errors(files: list[Source]) -> list[Made]:
             remedy = "" if given is None else " / ".join(dict.fromkeys(reader.read(given, scope)))
             for text in reader.read(message, scope):
                 if re.search(r"\w\w", re.sub(r"‹.*?›", "", text)):  # else it is another's message, passed on
-                    found[Made(maker.kind, text, remedy, file.module)] = None
-    return list(found)
+                    made[Made(maker.kind, text, remedy, file.module)] = None
+    return list(made)

@@ -38,9 +38,7 @@ def page() -> str:
     known, made = classes(files), errors(files)
     lines = [INTRODUCTION]
     for name, (base, meaning) in known.items():
-        rows = sorted(
-            {each for each in made if each.kind == name}, key=lambda each: (each.module, each.message, each.remedy)
-        )
+        rows = sorted({error for error in made if error.kind == name}, key=_order)
         if not rows and name.startswith("_"):
             continue  # never leaves its module
         remedy = _otherwise(name, known)

@@ -7,31 +7,48 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from camcompat.verification import verify
-from docs.public_nets import corpus, folder_of_references
+from camcompat.verification.evidence import references
+from camcompat.verification.oracles.peers import opencv
+from camcompat.verification.oracles.stored import stored_outputs
+from converters import Synthetic
 from prototxt import CamcompatError
 from weights.atomic import replacing
 
 PAGE = Path(__file__).with_name("verify.md")
 HEADING = "## OpenCV 4.14 on public nets"
-STORED, OPENCV = "Caffe's stored outputs", "OpenCV 4"
+
+
+def folder_of_references() -> Path:
+    """The folder of references, or the end of the program."""
+    folder = references()
+    if folder is None:
+        sys.exit("the folder of references is missing: set CAMCOMPAT_SHARED")
+    return folder
+
+
+def corpus(folder: Path) -> Iterator[tuple[str, Path, Path | Synthetic]]:
+    """Name, definition and weights of each net of the corpus: real weights where they are public."""
+    for definition in sorted((folder / "corpus").glob("*.prototxt")):
+        caffemodel = folder / "corpus" / "weights" / f"{definition.stem}.caffemodel"
+        yield definition.stem, definition, caffemodel if caffemodel.is_file() else Synthetic()
 
 
 def row(name: str, report: Mapping[str, Any]) -> str:
     """One net's line: OpenCV's and Caffe's differences from the ONNX file, and the explanation where there is one."""
     oracles = {entry["name"]: entry for entry in report["oracles"]}
-    opencv, caffe = oracles[OPENCV], oracles[STORED]
-    remark = opencv["reason"] or (opencv["finding"] or {}).get("words", "")
-    return f"| {name} | {opencv['status']} | {len(opencv['blobs'])} | {_worst(opencv)} | {_worst(caffe)} | {remark} |"
+    peer, caffe = oracles[opencv.name], oracles[stored_outputs.name]
+    remark = peer["reason"] or (peer["finding"] or {}).get("words", "")
+    return f"| {name} | {peer['status']} | {len(peer['blobs'])} | {_worst(peer)} | {_worst(caffe)} | {remark} |"
 
 
 def _worst(oracle: Mapping[str, Any]) -> str:
-    found = [blob["relative"] for blob in oracle["blobs"]]
-    return "" if not found else f"{max(map(float, found)):.1e}"
+    differences = [float(blob["relative"]) for blob in oracle["blobs"]]
+    return f"{max(differences):.1e}" if differences else ""
 
 
 def table(reports: Mapping[str, Mapping[str, Any] | str]) -> str:
@@ -45,7 +62,7 @@ def table(reports: Mapping[str, Mapping[str, Any] | str]) -> str:
 
 
 _INTRODUCTION = """\
-Each net of the references (`shared/corpus`; real weights where they are public, else synthetic ones): its ONNX file
+Each net of the references' corpus (real weights where they are public, else synthetic ones): its ONNX file
 against OpenCV's Caffe importer and against what Caffe stored, as the largest difference of any blob in units of that
 blob's maximum. Repeat it with `python -m docs.opencv`."""
 

@@ -18,7 +18,7 @@ import onnxruntime
 
 import prototxt
 from converters import Synthetic, to_onnx
-from docs.public_nets import corpus, folder_of_references
+from docs.opencv import corpus, folder_of_references
 from prototxt import CamcompatError
 from weights.atomic import replacing
 

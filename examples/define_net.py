@@ -8,8 +8,7 @@ import sys
 import caffe
 import caffe.draw
 import numpy as np
-from caffe import layers as L
-from caffe import params as P
+from caffe import layers as L, params as P
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "."
 

@@ -69,7 +69,7 @@ def _instrument(atheris: Any) -> None:
         "prototxt.text_format.parser",
         "prototxt.training.deployment",
         "prototxt.net",
-        "weights.files.caffemodel",
+        "weights.files.reader",
         "camcompat.pictures.images",
     ):
         import_module(name)

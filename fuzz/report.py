@@ -21,7 +21,7 @@ __all__ = ["robustness"]
 _MODULES = (
     "camcompat.cam.model", "converters.layers", "converters.onnx_backend.file", "h5py", "onnx",
     "prototxt.training.deployment", "prototxt.net", "google.protobuf.text_format", "PIL.Image",
-    "scipy.io.matlab", "weights.files.caffemodel", "weights.files.hdf5",
+    "scipy.io.matlab", "weights.files.reader",
 )  # fmt: skip
 SLOW, LARGE = 1.0, 32.0  # seconds, MiB
 MUTATED = "mutated files"

@@ -91,5 +91,5 @@ def nearest_names(name: str, known: Iterable[str], count: int = 1, cutoff: float
 
     if len(name) > _TYPED:
         return []
-    candidates = (each for each in islice(known, _MOST) if len(each) <= _TYPED)
+    candidates = (other for other in islice(known, _MOST) if len(other) <= _TYPED)
     return get_close_matches(name, list(dict.fromkeys(candidates)), count, cutoff)

@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from prototxt.errors import CamcompatError
 
-__all__ = ["Limits", "check_blob", "check_size", "get_limits", "limited", "raise_hint", "set_limits"]
+__all__ = ["Limits", "check_beside", "check_blob", "check_size", "get_limits", "limited", "raise_hint", "set_limits"]
 
 _PREFIX = "CAMCOMPAT_LIMIT_"
 _MIB = 1 << 20
@@ -88,7 +89,7 @@ def get_limits() -> Limits:
     """The limits in force: those of the environment when first asked, or what `set_limits` was given.
 
     Raises:
-        CamcompatError: an environment variable of a limit is no whole number, or names none.
+        CamcompatError: an environment variable is not a whole number above 0, or names no limit.
 
     >>> with limited(layers=5):
     ...     get_limits().layers
@@ -111,7 +112,7 @@ def limited(**values: int) -> Iterator[Limits]:
     """Other limits inside of a with block: ``with limited(layers=50_000): ...``.
 
     Raises:
-        CamcompatError: a value is no whole number above 0.
+        CamcompatError: a value is not a whole number above 0.
     """
     before = get_limits()
     set_limits(replace(before, **values))
@@ -170,3 +171,17 @@ def check_size(shape: Iterable[int], name: str = "elements") -> str:
         return ""
     many = f"{count:,}" if count < 10**30 else f"more than 10^{len(str(count)) - 1 if count < 10**300 else 300}"
     return f"{'x'.join(map(str, sizes))} has {many} elements, the limit is {most:,}"
+
+
+def check_beside(name: str, path: Path) -> str:
+    """ "" where the other file that a file names lies beside it; else what is wrong with the name, in words.
+
+    Whoever follows a path or a link out of a file of strangers reads whatever they like.
+
+    >>> check_beside("net.onnx.data", Path("net.onnx")), check_beside("../x", Path("net.onnx"))
+    ('', "its numbers lie in '../x', which is no plain name of a file beside it")
+    """
+    plain = all(kind(name).name == name for kind in (PurePosixPath, PureWindowsPath)) and name not in ("", ".", "..")
+    if plain and not (path.parent / name).is_symlink():
+        return ""
+    return f"its numbers lie in {name!r}, which is no plain name of a file beside it"

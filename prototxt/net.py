@@ -9,15 +9,13 @@ from typing import Any
 
 from prototxt.errors import PrototxtError
 from prototxt.generations.binary import unknown_fields
-from prototxt.generations.inputs import input_shapes_of
-from prototxt.generations.rules import included, net_state
 from prototxt.generations.upgrade import Upgraded, upgrade
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
 from prototxt.structure import Layer, Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed, Unknown, parse
-from prototxt.wiring import Entry, Wiring, place, wire
+from prototxt.wiring import Entry, Wiring, included, input_shapes_of, net_state, place, wire
 
 __all__ = [
     "Layer",
@@ -136,21 +134,21 @@ def build(
     upgraded = upgrade(parsed.message, lambda index: _original_place(parsed, index))
     message = upgraded.message
     message.state.CopyFrom(net_state(message.state, phase, level, stages, parsed.source))
-    entries = [_entry(parsed, each, origin) for each, origin in zip(message.layer, upgraded.origins, strict=True)]
-    kept = [each for each in entries if included(each.message, message.state, each.where)]
+    entries = [_entry(parsed, layer, origin) for layer, origin in zip(message.layer, upgraded.origins, strict=True)]
+    kept = [entry for entry in entries if included(entry.message, message.state, entry.where)]
     if not kept:
         raise _nothing_left(message.state, parsed.source)
-    chosen = {id(each) for each in kept}
-    absent = [each for each in entries if id(each) not in chosen]
+    chosen = {id(entry) for entry in kept}
+    absent = [entry for entry in entries if id(entry) not in chosen]
     notes: list[str] = []
     if rewrite is not None:
         kept, notes = rewrite(kept, absent)
     _replace_layers(message, kept)
-    kept = [Entry(each, old.line, old.origin, old.where) for each, old in zip(message.layer, kept, strict=True)]
-    places = [each.where for each in kept]
+    kept = [Entry(layer, old.line, old.origin, old.where) for layer, old in zip(message.layer, kept, strict=True)]
+    places = [entry.where for entry in kept]
     _check_layers(message.layer, places)
     shapes = input_shapes_of(message.layer, places, input_shapes, parsed.source)
-    wiring = wire(message.layer, places, [(top, each.where) for each in absent for top in each.message.top])
+    wiring = wire(message.layer, places, [(top, entry.where) for entry in absent for top in entry.message.top])
     unknown = _unknown(parsed, upgraded)
     layers = _layers(kept, wiring, parsed.source, unknown)
     inputs = MappingProxyType(shapes)
@@ -240,8 +238,8 @@ def _unknown(parsed: Parsed, upgraded: Upgraded) -> tuple[Unknown, ...]:
 
 def _layers(entries: list[Entry], wiring: Wiring, source: str, unknown: tuple[Unknown, ...]) -> tuple[Layer, ...]:
     own: dict[int | None, list[Unknown]] = {}
-    for each in unknown:
-        own.setdefault(each.layer, []).append(each)
+    for field in unknown:
+        own.setdefault(field.layer, []).append(field)
     layers = []
     for entry, bottoms, tops in zip(entries, wiring.bottoms, wiring.tops, strict=True):
         fields = tuple(own.get(entry.origin, ())) if entry.origin is not None else ()

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 import camcompat
-from camcompat.cli import COMMANDS, main
+from camcompat.cli import main
 from weights.models import find
 
 RECORDED = Path(__file__).parent / "data" / "surface.json"
@@ -62,7 +62,7 @@ def _parameters(path: str, value: Any) -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    for name in COMMANDS:
+    for name in main.list_commands(click.Context(main)):
         command = main.get_command(click.Context(main), name)
         assert command is not None
         yield name

@@ -12,59 +12,33 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from prototxt.errors import DownloadError, WeightsError
-    from weights.downloads.fetch import download
-    from weights.files.caffemodel import Weights
-    from weights.files.hdf5 import write_hdf5
-    from weights.files.invented import synthetic
-    from weights.files.mean import read_mean
-    from weights.files.reader import read
-    from weights.files.shapes import fit
-    from weights.files.writer import write
-    from weights.models import Model, catalog, find
+from prototxt.lazy import lazy_package
 
-__all__ = [
-    "DownloadError",
-    "Model",
-    "Weights",
-    "WeightsError",
-    "catalog",
-    "download",
-    "find",
-    "fit",
-    "read",
-    "read_mean",
-    "synthetic",
-    "write",
-    "write_hdf5",
-]
-
-_HOME = {
-    "DownloadError": "prototxt.errors",
-    "Model": "weights.models",
-    "Weights": "weights.files.caffemodel",
-    "WeightsError": "prototxt.errors",
-    "catalog": "weights.models",
-    "download": "weights.downloads.fetch",
-    "find": "weights.models",
-    "fit": "weights.files.shapes",
-    "read": "weights.files.reader",
-    "read_mean": "weights.files.mean",
-    "synthetic": "weights.files.invented",
-    "write": "weights.files.writer",
-    "write_hdf5": "weights.files.hdf5",
+_HOMES = {
+    "prototxt.errors": "DownloadError WeightsError",
+    "weights.downloads.fetch": "download",
+    "weights.files.caffemodel": "Weights",
+    "weights.files.hdf5": "write_hdf5",
+    "weights.files.invented": "synthetic",
+    "weights.files.mean": "read_mean",
+    "weights.files.reader": "read",
+    "weights.files.blob": "fit",
+    "weights.files.writer": "write",
+    "weights.models": "Model catalog find",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'weights' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if TYPE_CHECKING:
+    from prototxt.errors import DownloadError as DownloadError, WeightsError as WeightsError
+    from weights.downloads.fetch import download as download
+    from weights.files.blob import fit as fit
+    from weights.files.caffemodel import Weights as Weights
+    from weights.files.hdf5 import write_hdf5 as write_hdf5
+    from weights.files.invented import synthetic as synthetic
+    from weights.files.mean import read_mean as read_mean
+    from weights.files.reader import read as read
+    from weights.files.writer import write as write
+    from weights.models import Model as Model, catalog as catalog, find as find
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

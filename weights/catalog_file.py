@@ -30,8 +30,8 @@ _BGR, _ORDER = "[blue, green, red]", '"BGR" or "RGB"'
 _SHARED = ("labels", "mean")
 _MODEL_KEYS = {
     **dict.fromkeys(("title", "source", "licence", "citation", "paper", "note"), _STRING),
-    **dict.fromkeys(("features", "classifier", "embedded"), _STRING),
-    "aliases": _STRINGS,
+    **dict.fromkeys(("features", "classifier", "embedded", "package"), _STRING),
+    **dict.fromkeys(("aliases", "tags"), _STRINGS),
     "cam": _BOOL,
 }
 _MODEL_NEEDS = ("source", "licence", "citation", "cam", "input", "prototxt", "caffemodel")

@@ -9,12 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from prototxt.errors import DownloadError, nearest_names
-from weights.catalog_file import Table, merge, parse, read_toml
+from weights.catalog_file import HASH_DIGITS, Table, merge, parse, read_toml
 
-__all__ = ["KINDS", "REQUIRED", "Input", "Model", "RemoteFile", "catalog", "find", "home"]
+__all__ = ["KINDS", "REQUIRED", "Input", "Model", "RemoteFile", "catalog", "find", "home", "tagged"]
 
 KINDS = ("prototxt", "caffemodel", "labels", "mean")
 """The files that a model may have, in the order in which they are fetched."""
@@ -31,7 +32,7 @@ _WEAKER = ("hash", "https, no hash", "plain http, no hash")
 class RemoteFile:
     """One published file.
 
-    Args:
+    Attributes:
         kind: one of :data:`KINDS`.
         name: the file name, in the model's folder.
         urls: where it is published, best first; empty for a file that comes with the package.
@@ -85,7 +86,7 @@ class RemoteFile:
 class Input:
     """How the makers of a net prepare a picture.
 
-    Args:
+    Attributes:
         crop: (height, width) that the net takes.
         resize: before the crop: (height, width) without keeping the aspect, or the length of the shorter side;
             None: the picture is resized to ``crop`` itself.
@@ -105,12 +106,14 @@ class Input:
 class Model:
     """One entry of the catalogue.
 
-    Args:
+    Attributes:
         name, aliases, title: what it is called.
         source: the publisher's page.
         licence: as the publisher states it, or ``"unknown: see source"``.
         citation, paper: whom to cite, and where to read it.
         note: what a user should know.
+        tags: groups that it belongs to; ``cam-models`` are those of `--cam-models`.
+        package: a Python package that carries its files too, where it is installed; or "".
         cam: whether the net ends in global average pooling, so that it has class activation maps.
         features: the blob that is averaged over space ("" without CAM).
         classifier: the layer that makes class scores of it ("" without CAM).
@@ -141,6 +144,8 @@ class Model:
     files: tuple[RemoteFile, ...]
     embedded: Path | None = None
     root: Path | None = None
+    tags: tuple[str, ...] = ()
+    package: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -180,6 +185,19 @@ class Model:
         path = self.folder / file.name
         return path.is_file() and path.stat().st_size >= (file.size or file.min_size or 1)
 
+    def at_hand(self) -> dict[str, Path]:
+        """Kind → file, of those in its folder that are whole."""
+        return {file.kind: self.folder / file.name for file in self.files if self._complete(file)}
+
+    def carried(self) -> dict[str, Path]:
+        """Kind → file, of those that the installed Python package `package` carries; it is not imported."""
+        spec = find_spec(self.package) if self.package else None
+        folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
+        paths = {
+            file.kind: next((f / file.name for f in folders if (f / file.name).is_file()), None) for file in self.files
+        }
+        return {kind: path for kind, path in paths.items() if path is not None}
+
     def at(self, root: str | os.PathLike[str] | None) -> Model:
         """The same model with its files under another home; None changes nothing."""
         return self if root is None else replace(self, root=Path(root))
@@ -203,6 +221,16 @@ def catalog() -> dict[str, Model]:
     own = os.environ.get("CAMCOMPAT_CATALOG", "")
     path = Path(own).expanduser() if own else None
     return dict(_catalog(path, _time(path)))
+
+
+def tagged(tag: str) -> tuple[str, ...]:
+    """The names of the models that bear a tag, those that come with the package last.
+
+    >>> tagged("cam-models")[0], tagged("cam-models")[-1]
+    ('googlenet-cam-imagenet', 'shapes-cam')
+    """
+    models = [model for model in catalog().values() if tag in model.tags]
+    return tuple(model.name for model in sorted(models, key=lambda model: model.embedded is not None))
 
 
 def find(name: str) -> Model:
@@ -259,8 +287,9 @@ def _model(name: str, table: Table) -> Model:
     embedded = table.get("embedded")
     return Model(
         name=name,
-        **{key: table.get(key, "") for key in ("title", "source", "licence", "citation", "paper", "note")},
+        **{key: table.get(key, "") for key in ("title", "source", "licence", "citation", "paper", "note", "package")},
         aliases=tuple(table.get("aliases", ())),
+        tags=tuple(table.get("tags", ())),
         cam=table["cam"],
         features=table.get("features", ""),
         classifier=table.get("classifier", ""),
@@ -284,7 +313,7 @@ def _input(table: Table) -> Input:
 
 
 def _file(kind: str, table: Table) -> RemoteFile:
-    hashes = {key: value for key, value in table.items() if key in ("sha1", "sha256", "sha384", "gitblob")}
+    hashes = {key: value for key, value in table.items() if key in HASH_DIGITS}
     return RemoteFile(
         kind=kind,
         name=table["name"],

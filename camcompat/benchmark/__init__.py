@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from prototxt.lazy import lazy_package
+
+_HOMES = {
+    "camcompat.benchmark.page": "as_markdown print_report",
+    "camcompat.benchmark.suite": "bench",
+}
 
 if TYPE_CHECKING:
-    from camcompat.benchmark.page import as_markdown, print_report
-    from camcompat.benchmark.suite import bench
-
-__all__ = ["as_markdown", "bench", "print_report"]
-
-_HOMES = {"as_markdown": "page", "bench": "suite", "print_report": "page"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from camcompat.benchmark.page import as_markdown as as_markdown, print_report as print_report
+    from camcompat.benchmark.suite import bench as bench
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

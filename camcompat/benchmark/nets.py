@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-import converters
 import prototxt
-import weights
 from camcompat.conversion.sources import as_files
+from camcompat.verification.evidence import reference_prototxt
+from camcompat.verification.subject import write_caffemodel
+from converters import Synthetic
 from prototxt.errors import CamcompatError
 from weights.models import find
 
-__all__ = ["Subject", "subjects", "vgg16"]
+__all__ = ["BenchNet", "bench_nets", "vgg16"]
 
-CAM_NETS = {
-    "googlenet-cam-imagenet": "deploy_googlenetCAM",
-    "vgg16-cam-imagenet": "deploy_vgg16CAM",
-    "alexnetplus-cam-imagenet": "deploy_alexnetplusCAM_imagenet",
-}
+USUAL = ("shapes-cam", "googlenet-cam-imagenet", "vgg16-cam-imagenet", "alexnetplus-cam-imagenet")
+"""What is measured where nothing is named: an architecture each."""
+
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A net with weights on disk; `shape`: one picture's input; `known`: its name is the catalogue's."""
+class BenchNet:
+    """A net with weights on disk.
+
+    Attributes:
+        name: what it is called.
+        definition, caffemodel: its files.
+        shape: of one picture's input.
+        known: whether its name is the catalogue's.
+    """
 
     name: str
     definition: Path
@@ -37,28 +40,7 @@ class Subject:
     known: bool = False
 
 
-class _Recording(converters.Synthetic):
-    """Synthetic weights that remember what was asked for, so that they can be written as a caffemodel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: dict[str, dict[int, np.ndarray]] = {}
-
-    def get(self, layer: prototxt.Layer, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        array = super().get(layer, index, shape)
-        self.asked.setdefault(layer.name, {})[index] = array
-        return array
-
-
-def synthetic_caffemodel(net: prototxt.Net, path: Path) -> Path:
-    """Write a caffemodel with synthetic weights for a net."""
-    source = _Recording()
-    converters.lower(net, source)
-    weights.write(path, net.message, {name: [blobs[i] for i in sorted(blobs)] for name, blobs in source.asked.items()})
-    return path
-
-
-def subjects(words: Sequence[str], folder: Path) -> Iterator[Subject]:
+def bench_nets(words: Sequence[str], folder: Path) -> Iterator[BenchNet]:
     """The nets to measure: those named (catalogue names, or PROTOTXT [CAFFEMODEL]), else all that are at hand.
 
     Args:
@@ -70,45 +52,36 @@ def subjects(words: Sequence[str], folder: Path) -> Iterator[Subject]:
     """
     files = as_files(words) if words else None
     if files:
-        definition, model = (None if file is None else Path(file) for file in files)
+        definition, caffemodel = (None if file is None else Path(file) for file in files)
         if definition is None:
-            raise CamcompatError("the prototxt is missing", where=str(model), remedy="give PROTOTXT CAFFEMODEL")
-        yield from _subject(definition.stem, definition, model, folder)
+            raise CamcompatError("the prototxt is missing", where=str(caffemodel), remedy="give PROTOTXT CAFFEMODEL")
+        yield from _with_weights(definition.stem, definition, caffemodel, folder)
         return
-    for name in words or ("shapes-cam", *CAM_NETS):
-        found = _definition(name)
-        if found is None:
+    for name in words or USUAL:
+        model = find(name)
+        definition = model.path("prototxt") if model.path("prototxt").exists() else reference_prototxt(model)
+        if definition is None:
             if words:
                 raise CamcompatError("its prototxt is not at hand", where=name, remedy=f"`camcompat download {name}`")
             continue
-        model = find(name).path("caffemodel")
-        yield from _subject(name, found, model if model.exists() else None, folder, known=True)
+        caffemodel = model.path("caffemodel")
+        yield from _with_weights(name, definition, caffemodel if caffemodel.exists() else None, folder, known=True)
 
 
-def _subject(
+def _with_weights(
     name: str, definition: Path, caffemodel: Path | None, folder: Path, *, known: bool = False
-) -> Iterator[Subject]:
+) -> Iterator[BenchNet]:
     net = prototxt.load(definition)
     if len(net.inputs) != 1:
         raise CamcompatError(f"it has {len(net.inputs)} inputs", where=str(definition), remedy="name a net with one")
     (shape,) = net.inputs.values()
-    path = caffemodel or synthetic_caffemodel(net, folder / f"{name}.caffemodel")
-    yield Subject(name, definition, path, (1, *shape[1:]), known)
+    path = caffemodel or write_caffemodel(net, Synthetic(), folder / f"{name}.caffemodel")
+    yield BenchNet(name, definition, path, (1, *shape[1:]), known)
     if caffemodel is None:
         path.unlink()
 
 
-def _definition(name: str) -> Path | None:
-    """A catalogue net's prototxt: downloaded, or in the folder of reference outputs."""
-    path = find(name).path("prototxt")
-    if path.exists():
-        return path
-    reference = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-    path = reference / "cam" / "models" / f"{CAM_NETS.get(name, name)}.prototxt"
-    return path if path.exists() else None
-
-
-def vgg16(width: float, folder: Path) -> Subject:
+def vgg16(width: float, folder: Path) -> BenchNet:
     """VGG16 with `width` times its channels: its file grows with the square, 553 MB at 1."""
     layers, below = [], "data"
     for block, (channels, count) in enumerate(VGG16, 1):
@@ -124,8 +97,8 @@ def vgg16(width: float, folder: Path) -> Subject:
         below = name
     definition = folder / f"vgg16, {width:.2g} of its channels.prototxt"
     definition.write_text(text)
-    path = synthetic_caffemodel(prototxt.load(definition), folder / "vgg16.caffemodel")
-    return Subject(definition.name.removesuffix(".prototxt"), definition, path, (1, 3, 224, 224))
+    path = write_caffemodel(prototxt.load(definition), Synthetic(), folder / "vgg16.caffemodel")
+    return BenchNet(definition.name.removesuffix(".prototxt"), definition, path, (1, 3, 224, 224))
 
 
 def _times(channels: int, width: float) -> int:

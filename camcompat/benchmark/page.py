@@ -56,21 +56,19 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
         yield _conversion("Conversion by size (VGG16 of several widths)", report["size"])
 
 
-PEERS = ("--no-winograd", "--dtype int8", "OpenCV", "OpenCV without Winograd", "torch")
-
-
 def _forward(rows: Sequence[Row]) -> Iterator[Table]:
     """The times, and what others take in units of ours."""
-    times, ratios = [], []
+    times, ratios, peers = [], [], list[str]()
     for (net, batch), group in _groups(rows, "net", "batch"):
-        ours, with_cam, others = group["onnxruntime"], group["onnxruntime with CAM"], [group[peer] for peer in PEERS]
-        times.append([net, str(batch), *map(_milliseconds, (ours, *others))])
+        ours, with_cam = group.pop("onnxruntime"), group.pop("onnxruntime with CAM")
+        peers = list(group)
+        times.append([net, str(batch), *map(_milliseconds, (ours, *group.values()))])
         cost = f"{100 * (with_cam['seconds'] / ours['seconds'] - 1):+.1f} %" if "seconds" in with_cam else "—"
-        ratios.append([net, str(batch), *(_ratio(other, ours) for other in others), cost])
-    yield "Forward pass", ["net", "batch", "ours: onnxruntime", *PEERS], times
+        ratios.append([net, str(batch), *(_ratio(peer, ours) for peer in group.values()), cost])
+    yield "Forward pass", ["net", "batch", "ours: onnxruntime", *peers], times
     yield (
         "Forward pass: the others' time / ours, and what the CAM adds",
-        ["net", "batch", *PEERS, "cost of CAM"],
+        ["net", "batch", *peers, "cost of CAM"],
         ratios,
     )
 
@@ -81,8 +79,8 @@ def _pictures(rows: Sequence[Row]) -> Table:
     for (net,), group in _groups(rows, "net"):
         for name, row in group.items():
             count = int(name.removeprefix("pictures: ")) if name.startswith("pictures: ") else 1
-            each = f"{1000 * row['seconds'] / count:,.1f} ms" if "seconds" in row else "—"
-            lines.append([net, name, _milliseconds(row), each, _ratio(row, group["pictures: 1"])])
+            one = f"{1000 * row['seconds'] / count:,.1f} ms" if "seconds" in row else "—"
+            lines.append([net, name, _milliseconds(row), one, _ratio(row, group["pictures: 1"])])
     return "CAM of pictures: decoding, resizing, net, maps over the picture", columns, lines
 
 

@@ -1,17 +1,24 @@
-"""Contestants, each in a process of its own, run by turns: whatever disturbs the machine disturbs all of them alike."""
+"""Contestants, each in a process of its own, run by turns: whatever disturbs the machine disturbs all of them alike.
+
+`race` times calls in processes that stay; `run_by_turns` measures whole processes, memory included.
+"""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Contestant", "Timing", "race"]
+__all__ = ["Contestant", "Process", "Timing", "race", "run_by_turns"]
 
 TURN = 0.4  # seconds that each contestant runs before the next one does
 PAUSE = 0.05  # seconds: idle threads of the one before stop spinning
@@ -19,7 +26,13 @@ PAUSE = 0.05  # seconds: idle threads of the one before stop spinning
 
 @dataclass(frozen=True)
 class Contestant:
-    """What runs: ``make(*args)`` of a module, called in the contestant's process, returns the function to time."""
+    """What runs.
+
+    Attributes:
+        name: what it is called.
+        module, make, args: ``make(*args)`` of the module, called in the contestant's process, returns the function to
+            time.
+    """
 
     name: str
     module: str
@@ -29,7 +42,12 @@ class Contestant:
 
 @dataclass
 class Timing:
-    """Seconds of each timed call; or why there are none.
+    """What came of a contestant.
+
+    Attributes:
+        name: the contestant's.
+        seconds: of each timed call.
+        missing: why there are none.
 
     >>> Timing("us", [3.0, 1.0, 2.0]).median
     2.0
@@ -111,11 +129,89 @@ def _serve(contestant: Contestant, turn: float, pipe: Connection) -> None:
     try:
         while pipe.recv():
             function()
-            found: list[float] = []
-            while not found or sum(found) < turn:
+            calls: list[float] = []
+            while not calls or sum(calls) < turn:
                 start = time.perf_counter()
                 function()
-                found.append(time.perf_counter() - start)
-            pipe.send(found)
+                calls.append(time.perf_counter() - start)
+            pipe.send(calls)
     except EOFError:
         return
+
+
+# Private memory is what the kernel cannot drop; pages of mapped files are not part of it.
+WATCH = """
+import sys, threading, time, warnings
+warnings.simplefilter("ignore")
+peak = 0
+def private():
+    for line in open("/proc/self/status"):
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+def watch():
+    global peak
+    while True:
+        peak = max(peak, private())
+        time.sleep(0.002)
+threading.Thread(target=watch, daemon=True).start()
+{setup}
+before, start = private(), time.perf_counter()
+{code}
+seconds = time.perf_counter() - start
+import json
+print(json.dumps([seconds, max(peak, private()), before]))
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """Medians of several fresh processes.
+
+    Attributes:
+        name: what ran.
+        seconds: of the work, imports excluded.
+        peak: MB of private memory at most (0 where the system does not tell).
+        before: MB of private memory after the imports.
+        missing: why it could not run.
+    """
+
+    name: str
+    seconds: float = 0.0
+    peak: float = 0.0
+    before: float = 0.0
+    missing: str = ""
+
+
+def run_by_turns(jobs: Mapping[str, tuple[str, str]], target: Path, *, turns: int = 5) -> list[Process]:
+    """Run each job in fresh interpreters, by turns; `target` is removed after each."""
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in jobs}
+    missing: dict[str, str] = {}
+    for _ in range(turns):
+        for name, (setup, code) in jobs.items():
+            if name in missing:
+                continue
+            done = _child(WATCH.format(setup=setup, code=code))
+            target.unlink(missing_ok=True)
+            if isinstance(done, str):
+                missing[name] = done
+            else:
+                runs[name].append(done)
+    return [_summary(name, runs[name], missing.get(name, "")) for name in jobs]
+
+
+def _child(code: str) -> tuple[float, float, float] | str:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        return lines[-1][:120] if lines else f"exit status {done.returncode}"
+    seconds, peak, before = json.loads(done.stdout.splitlines()[-1])
+    return seconds, peak, before
+
+
+def _summary(name: str, runs: list[tuple[float, float, float]], missing: str) -> Process:
+    if not runs:
+        return Process(name, missing=missing)
+    seconds, peak, before = (statistics.median(column) for column in zip(*runs))
+    return Process(name, seconds, peak, before)

@@ -10,28 +10,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from camcompat.boxes.grey import as_grey, read_map
-    from camcompat.boxes.rule import Box, Rule, find_boxes, release_corners
+from prototxt.lazy import lazy_package
 
-__all__ = ["Box", "Rule", "as_grey", "find_boxes", "read_map", "release_corners"]
-
-_HOME = {
-    "Box": "rule",
-    "Rule": "rule",
-    "as_grey": "grey",
-    "find_boxes": "rule",
-    "read_map": "grey",
-    "release_corners": "rule",
+_HOMES = {
+    "camcompat.boxes.grey": "as_grey read_map",
+    "camcompat.boxes.rule": "Box Rule find_boxes release_corners",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if TYPE_CHECKING:
+    from camcompat.boxes.grey import as_grey as as_grey, read_map as read_map
+    from camcompat.boxes.rule import (
+        Box as Box,
+        Rule as Rule,
+        find_boxes as find_boxes,
+        release_corners as release_corners,
+    )
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

@@ -7,10 +7,10 @@ none but a plain name beside the model is let through. Source: ``onnx.proto`` (f
 from __future__ import annotations
 
 import mmap
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from prototxt.errors import CamcompatError
-from prototxt.limits import get_limits, raise_hint
+from prototxt.limits import check_beside, get_limits, raise_hint
 from weights.files.wire import LEN, fields
 
 __all__ = ["check_onnx"]
@@ -68,14 +68,9 @@ def _check_entry(data: memoryview, start: int, end: int, path: Path) -> None:
     entry = {found.number: bytes(data[found.start : found.end]) for found in fields(data, start, end)}
     if entry.get(1) != b"location":
         return
-    location = entry.get(2, b"").decode("utf-8", errors="backslashreplace")
-    plain = all(kind(location).name == location for kind in (PurePosixPath, PureWindowsPath))
-    if not plain or location in ("", ".", "..") or (path.parent / location).is_symlink():
-        raise CamcompatError(
-            f"its numbers lie in {location!r}, which is no plain name of a file beside it",
-            where=str(path),
-            remedy=_AGAIN,
-        )
+    problem = check_beside(entry.get(2, b"").decode("utf-8", errors="backslashreplace"), path)
+    if problem:
+        raise CamcompatError(problem, where=str(path), remedy=_AGAIN)
 
 
 _AGAIN = "convert it again with `camcompat convert`"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+ORDER = 9
+
 
 @click.command("bench")
 @click.argument("nets", nargs=-1, metavar="[NAME... | PROTOTXT [CAFFEMODEL]]")

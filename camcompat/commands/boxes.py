@@ -16,6 +16,7 @@ from prototxt.errors import CamcompatError
 if TYPE_CHECKING:
     from camcompat.boxes import Rule
 
+ORDER = 6
 COLUMNS = {"boxes": ("x", "y", "width", "height"), "corners": ("x1", "y1", "x2", "y2")}
 
 

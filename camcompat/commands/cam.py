@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import glob
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from camcompat.commands.options import crops_option, provider_option
-from prototxt.errors import CamcompatError
+from prototxt.errors import CamcompatError, printable
 
 if TYPE_CHECKING:
     from camcompat.cam.model import Model
     from camcompat.cam.result import Result
+
+ORDER = 5
+CSV_HEADER = "picture,rank,class,label,score,boxes"
 
 
 @click.command("cam")
@@ -105,7 +110,6 @@ def _each(
 ) -> int:
     """Files: one by one; how many failed."""
     import camcompat
-    from camcompat.commands.tables import CSV_HEADER, csv_lines, print_result
     from weights.atomic import make_folder
 
     network = camcompat.load(model, providers=providers)
@@ -157,3 +161,26 @@ def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
             raise CamcompatError(f"{targets[target]} and {image} would both go there", where=str(target), remedy=remedy)
         targets[target] = image
     return list(targets)
+
+
+def print_result(result: Result, saved: Path | None) -> None:
+    """A picture's classes, their boxes where asked for, and where the maps were drawn."""
+    click.echo(result.source if saved is None else f"{result.source} -> {saved}")
+    for rank, line in enumerate(result.lines()):
+        boxes = () if result.rule is None else result.boxes[rank]
+        click.echo("  ".join([printable(line), *(f"[{_box(box)}]" for box in boxes)]))  # labels come from a file
+
+
+def csv_lines(result: Result) -> str:
+    """A line per class."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    found = result.as_dict()
+    for entry in found["classes"]:
+        boxes = ";".join(map(_box, entry.get("boxes", ())))
+        writer.writerow([found["picture"], entry["rank"], entry["class"], entry["label"], entry["score"], boxes])
+    return stream.getvalue()
+
+
+def _box(box: Sequence[int]) -> str:
+    return " ".join(map(str, box))

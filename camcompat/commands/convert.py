@@ -13,6 +13,8 @@ import click
 from camcompat.commands.options import cam_option, keep_going_option, losses_option, named, plugin_option, shape_option
 from prototxt.errors import CamcompatError
 
+ORDER = 3
+
 
 @click.command("convert")
 @click.argument("sources", nargs=-1, metavar="(NAME... | [PROTOTXT] CAFFEMODEL)")
@@ -60,7 +62,6 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     --labels, --mean, --resize, --scale and --channels go into the ONNX file, which then needs nothing else to map
     pictures. Models of the catalogue have them already.
     """
-    from camcompat.commands.tables import artefact_line
     from camcompat.conversion.converter import FORMATS, convert
     from camcompat.conversion.metadata import metadata_of
     from camcompat.conversion.sources import as_files
@@ -86,7 +87,7 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     for job in jobs:
         try:
             for artefact in job():
-                click.echo(artefact_line(artefact))
+                click.echo(f"{artefact.path}  {artefact.size / 1e6:.1f} MB  {artefact.what}  ({artefact.proof})")
         except CamcompatError as error:
             if len(jobs) == 1 and not keep_going:
                 raise

@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from camcompat.commands.options import cam_option, keep_going_option, named
+from prototxt.errors import printable
+
+if TYPE_CHECKING:
+    from weights.downloads.fetch import Outcome
+
+ORDER = 2
 
 
 @click.command("download")
@@ -22,7 +29,6 @@ def command(names: Sequence[str], cam_models: bool, keep_going: bool, force: boo
 
     Exit status 1 if one cannot be had. Files that were put in place by hand are verified the same way.
     """
-    from camcompat.commands.tables import print_outcomes
     from camcompat.conversion.converter import check_structure
     from weights.downloads.fetch import download_all
     from weights.models import find
@@ -34,3 +40,15 @@ def command(names: Sequence[str], cam_models: bool, keep_going: bool, force: boo
     print_outcomes(outcomes)
     if not keep_going and not all(outcome.ok for outcome in outcomes):
         sys.exit(1)
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """What became of each download, with the remedy where it failed."""
+    for outcome in outcomes:
+        mark = click.style("ok    ", fg="green") if outcome.ok else click.style("FAILED", fg="red")
+        click.echo(f"{mark} {printable(outcome.name)}: {printable(outcome.detail)}")
+        for line in (outcome.remedy, *outcome.notes):
+            if line:
+                click.echo(f"       {printable(line)}")
+    good = sum(outcome.ok for outcome in outcomes)
+    click.echo(f"{good} of {len(outcomes)} models are here")

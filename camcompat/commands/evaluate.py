@@ -13,6 +13,7 @@ from camcompat.commands.options import crops_option, provider_option
 if TYPE_CHECKING:
     from camcompat.evaluation import ClassIds, Report
 
+ORDER = 7
 EMBEDDED = "shapes-cam"
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import click
 
 __all__ = [
-    "CAM_MODELS",
     "cam_option",
     "crops_option",
     "keep_going_option",
@@ -17,15 +16,6 @@ __all__ = [
     "provider_option",
     "shape_option",
 ]
-
-CAM_MODELS = (
-    "googlenet-cam-imagenet",
-    "vgg16-cam-imagenet",
-    "googlenet-cam-places205",
-    "alexnetplus-cam-imagenet",
-    "alexnetplus-cam-places205",
-    "shapes-cam",
-)
 
 
 def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -81,7 +71,9 @@ cam_option = click.option("--cam-models", is_flag=True, help="The five published
 
 def named(names: Sequence[str], cam_models: bool, verb: str) -> tuple[str, ...]:
     """The models that a command is about: those named, and with --cam-models the CAM models."""
-    chosen = (*names, *(CAM_MODELS if cam_models else ()))
+    from weights.models import tagged
+
+    chosen = (*names, *(tagged("cam-models") if cam_models else ()))
     if not chosen:
         raise click.UsageError(f"name what to {verb}, or give --cam-models; `camcompat list` shows the names")
     return chosen

@@ -10,6 +10,8 @@ import click
 
 from camcompat.commands.options import plugin_option
 
+ORDER = 10
+
 
 @click.command("run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), help="What computes [torch, where it is installed].")

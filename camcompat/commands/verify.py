@@ -12,6 +12,8 @@ import click
 from camcompat.commands.options import losses_option, plugin_option, shape_option
 from prototxt.errors import CamcompatError
 
+ORDER = 8
+
 
 @click.command("verify")
 @click.argument("sources", nargs=-1, metavar="(NAME... | [PROTOTXT] CAFFEMODEL | NET.onnx [PROTOTXT] CAFFEMODEL)")

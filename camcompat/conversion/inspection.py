@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from camcompat.cam.session import CAM_OUTPUTS, open_session, read_metadata
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
     from converters import Lowered
-    from converters.graph.graph import Graph, Node
+    from converters.graph.graph import Graph
     from converters.lowering.blobs import WeightsLike
     from converters.lowering.build import NetLike
     from converters.options import Shapes
@@ -146,27 +144,13 @@ def _plain(shape: Sequence[object]) -> tuple[int | str, ...]:
 
 
 def _multiply_adds(lowered: Lowered) -> dict[int, int]:
-    """Multiply-adds per layer index, for one image (every symbol 1)."""
+    """Multiply-adds per layer index."""
+    from converters.ops import multiply_adds
+
     counts: dict[int, int] = {}
     for node in lowered.graph.nodes:
-        counts[node.index] = counts.get(node.index, 0) + _node_cost(node)
+        counts[node.index] = counts.get(node.index, 0) + multiply_adds(node)
     return counts
-
-
-def _node_cost(node: Node) -> int:
-    def size(shape: Sequence[Any]) -> int:
-        return int(np.prod([dim if isinstance(dim, int) else dim.factor for dim in shape]))
-
-    x, weight = (*node.inputs, None, None)[:2]
-    if x is None or weight is None:
-        return 0
-    if node.op == "conv":
-        return size(node.outputs[0].shape) * size(weight.shape[1:])
-    if node.op == "conv_transpose":
-        return size(x.shape) * size(weight.shape[1:])
-    if node.op in ("linear", "matmul"):
-        return size(node.outputs[0].shape) * size(x.shape[-1:])
-    return 0
 
 
 def _cam(lowered: Lowered) -> str:

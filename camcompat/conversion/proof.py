@@ -23,10 +23,6 @@ __all__ = ["Proof"]
 
 TOLERANCE = 1e-5  # of a blob's maximum: three implementations, each with its own float32 noise (CAFFE.md)
 SCALES = (50.0, 5.0, 0.5)  # of the input: a picture's, then smaller ones if the first drives a softmax to 0 and 1
-# Primitives where a rounding can change the result as a whole: which box is kept, which side of a threshold it is.
-DISCRETE = {
-    "nms", "nonzero", "top_k", "greater", "greater_equal", "equal", "floor", "ceil", "sign", "max_pool_with_mask",
-}  # fmt: skip
 FEATURES = "the features of the CAM"
 
 Arrays = Mapping[str, np.ndarray]
@@ -168,16 +164,13 @@ class Proof:
 
     def _cam_difference(self, head: CamHead, results: Arrays) -> float:
         """The CAM outputs against features · classifier weights, for the classes that the file ranks first."""
+        from converters.cam.head import class_maps
+
         name = next(name for name, x in self.graph.outputs.items() if x is head.prob)
         prob = self.expected[name].reshape(-1, head.classes)
         classes, features = results["classes"], self.expected[FEATURES]
         ranked = -np.sort(-prob, axis=1)[:, : classes.shape[1]]
-        if head.weight is None:
-            cams = features[np.arange(len(features))[:, None], classes]
-        else:
-            assert head.weight.data is not None
-            cams = np.einsum("nkc,nchw->nkhw", head.weight.data.astype(np.float64)[classes], features)
-        expected = {"scores": np.take_along_axis(prob, classes, 1), "cams": cams}
+        expected = {"scores": np.take_along_axis(prob, classes, 1), "cams": class_maps(head, features, classes)}
         wrong = {blob: _compare(results[blob], exact) for blob, exact in expected.items()}
         wrong["classes"] = _compare(results["scores"], ranked)
         blob = max(wrong, key=lambda each: wrong[each])
@@ -222,12 +215,14 @@ def _compare(ours: np.ndarray, exact: np.ndarray) -> float:
 
 def _before_selections(graph: Graph) -> dict[str, Value]:
     """What goes into primitives that select, and into those behind them, without having passed a selection."""
+    from converters.ops import is_discrete
+
     selected: set[int] = set()
     inputs = {id(x) for x in graph.inputs}
     before: dict[str, Value] = {}
     for node in graph.nodes:
         operands = [x for x in node.inputs if x is not None and not x.is_constant]
-        if node.op not in DISCRETE and not any(id(x) in selected for x in operands):
+        if not is_discrete(node) and not any(id(x) in selected for x in operands):
             continue
         selected.update(id(x) for x in node.outputs)
         for x in operands:

@@ -6,56 +6,35 @@ predicted. Both give the figures that the ILSVRC scripts of the CAM release prin
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from camcompat.evaluation.classes import ClassIds, ilsvrc_classes, own_classes
-    from camcompat.evaluation.evaluator import evaluate, evaluate_files
-    from camcompat.evaluation.figures import Report
-    from camcompat.evaluation.ground_truth import GroundTruth, Truth
-    from camcompat.evaluation.localisation import Errors, evaluate_predictions
-    from camcompat.evaluation.prediction_files import read_blacklist, read_predictions, write_predictions
-    from camcompat.evaluation.truth_files import read_ground_truth
+from prototxt.lazy import lazy_package
 
-__all__ = [
-    "ClassIds",
-    "Errors",
-    "GroundTruth",
-    "Report",
-    "Truth",
-    "evaluate",
-    "evaluate_files",
-    "evaluate_predictions",
-    "ilsvrc_classes",
-    "own_classes",
-    "read_blacklist",
-    "read_ground_truth",
-    "read_predictions",
-    "write_predictions",
-]
-
-_HOME = {
-    "ClassIds": "classes",
-    "Errors": "localisation",
-    "GroundTruth": "ground_truth",
-    "Report": "figures",
-    "Truth": "ground_truth",
-    "evaluate": "evaluator",
-    "evaluate_files": "evaluator",
-    "evaluate_predictions": "localisation",
-    "ilsvrc_classes": "classes",
-    "own_classes": "classes",
-    "read_blacklist": "prediction_files",
-    "read_ground_truth": "truth_files",
-    "read_predictions": "prediction_files",
-    "write_predictions": "prediction_files",
+_HOMES = {
+    "camcompat.evaluation.classes": "ClassIds ilsvrc_classes own_classes",
+    "camcompat.evaluation.evaluator": "evaluate evaluate_files",
+    "camcompat.evaluation.figures": "Report",
+    "camcompat.evaluation.ground_truth": "GroundTruth Truth",
+    "camcompat.evaluation.localisation": "Errors evaluate_predictions",
+    "camcompat.evaluation.prediction_files": "read_blacklist read_predictions write_predictions",
+    "camcompat.evaluation.truth_files": "read_ground_truth",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if TYPE_CHECKING:
+    from camcompat.evaluation.classes import (
+        ClassIds as ClassIds,
+        ilsvrc_classes as ilsvrc_classes,
+        own_classes as own_classes,
+    )
+    from camcompat.evaluation.evaluator import evaluate as evaluate, evaluate_files as evaluate_files
+    from camcompat.evaluation.figures import Report as Report
+    from camcompat.evaluation.ground_truth import GroundTruth as GroundTruth, Truth as Truth
+    from camcompat.evaluation.localisation import Errors as Errors, evaluate_predictions as evaluate_predictions
+    from camcompat.evaluation.prediction_files import (
+        read_blacklist as read_blacklist,
+        read_predictions as read_predictions,
+        write_predictions as write_predictions,
+    )
+    from camcompat.evaluation.truth_files import read_ground_truth as read_ground_truth
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from prototxt.errors import CamcompatError
+from prototxt.foreign import is_web_page, lfs_pointer
 from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["DAMAGE", "ImageSource", "ImageSources", "check_opened", "is_picture", "read_image", "source_name"]
@@ -182,9 +183,9 @@ def _kind(file: IO[bytes]) -> str:
         return "something else"
     if not head:
         return "nothing (0 bytes)"
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+    if is_web_page(head):
         return "an HTML page"
-    if head.startswith(b"version https://git-lfs"):
+    if lfs_pointer(head):
         return "a Git LFS pointer"
     if head.lstrip().startswith((b"<svg", b"<?xml")):
         return "XML (a vector drawing?)"

@@ -10,8 +10,7 @@ import numpy as np
 
 from camcompat.pycaffe.arguments import TEST
 from camcompat.pycaffe.errors import CaffeError
-from camcompat.pycaffe.io import oversample as ten_crops
-from camcompat.pycaffe.io import resize_image, transformer_for
+from camcompat.pycaffe.io import oversample as ten_crops, resize_image, transformer_for
 from camcompat.pycaffe.pycaffe import Net
 
 __all__ = ["Classifier"]

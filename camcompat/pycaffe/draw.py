@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from camcompat.pycaffe.errors import CaffeError
-from prototxt.generations.rules import included
+from prototxt.wiring import included
 from weights.atomic import replacing
 
 __all__ = ["Graph", "draw_net", "draw_net_to_file", "get_pydot_graph"]

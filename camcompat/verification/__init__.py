@@ -5,32 +5,26 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from camcompat.verification.compare import BlobError, compare_blob
-    from camcompat.verification.report.files import write_report
-    from camcompat.verification.report.findings import Finding, MapAgreement, OracleResult, Report
-    from camcompat.verification.verifier import verify
+from prototxt.lazy import lazy_package
 
-__all__ = ["BlobError", "Finding", "MapAgreement", "OracleResult", "Report", "compare_blob", "verify", "write_report"]
-
-_HOME = {
-    "BlobError": "compare",
-    "Finding": "report.findings",
-    "MapAgreement": "report.findings",
-    "OracleResult": "report.findings",
-    "Report": "report.findings",
-    "compare_blob": "compare",
-    "verify": "verifier",
-    "write_report": "report.files",
+_HOMES = {
+    "camcompat.verification.compare": "BlobError compare_blob",
+    "camcompat.verification.report.page": "write_report",
+    "camcompat.verification.report.findings": "Finding MapAgreement OracleResult Report",
+    "camcompat.verification.verifier": "verify",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if TYPE_CHECKING:
+    from camcompat.verification.compare import BlobError as BlobError, compare_blob as compare_blob
+    from camcompat.verification.report.findings import (
+        Finding as Finding,
+        MapAgreement as MapAgreement,
+        OracleResult as OracleResult,
+        Report as Report,
+    )
+    from camcompat.verification.report.page import write_report as write_report
+    from camcompat.verification.verifier import verify as verify
+else:
+    __getattr__, __dir__, __all__ = lazy_package(__name__, _HOMES)

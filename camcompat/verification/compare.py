@@ -1,4 +1,4 @@
-"""How far two arrays of one blob are apart."""
+"""How far two arrays of one blob are apart, and how far they may be."""
 
 from __future__ import annotations
 
@@ -7,13 +7,31 @@ from math import inf, sqrt
 
 import numpy as np
 
-__all__ = ["SUMS", "WHOLE", "BlobError", "Statistics", "compare_blob", "describe_array"]
+__all__ = [
+    "DRIFT",
+    "SUMS",
+    "WHOLE",
+    "BlobError",
+    "Statistics",
+    "compare_blob",
+    "describe_array",
+    "least_top5",
+    "tolerance_of",
+]
 
 WHOLE = 5e-6
 """Of a blob's maximum, on whole nets: Caffe with another BLAS kernel differs from itself by up to 3.6e-6."""
 
 SUMS = 1e-5
 """Where exponentials of large values or a sum over a whole blob are taken."""
+
+DRIFT = 1e-2  # of a blob's maximum: what rounding can add up to, where each layer by itself is right
+LOOSE = {
+    "Softmax", "SoftmaxWithLoss", "Exp", "Power", "MVN", "Normalize", "Reduction", "EuclideanLoss", "BNLL",
+}  # fmt: skip
+REDUCED = {"fp16": (1e-3, DRIFT), "int8": (0.1, 0.2)}
+"""Of a layer alone and of a whole net, in a file of smaller numbers: float16 rounds each weight by up to 4.9e-4 of it;
+8 bits make 255 steps of each blob and of each filter. Coarse limits: the agreement is what such a file is judged by."""
 
 _PIECE = 1 << 20
 
@@ -92,7 +110,11 @@ def _single(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an array holds, in a line."""
+    """What an array holds; as a text, in a line.
+
+    Attributes:
+        shape, minimum, maximum, mean, deviation: of all its numbers.
+    """
 
     shape: tuple[int, ...]
     minimum: float
@@ -118,3 +140,24 @@ def describe_array(x: np.ndarray) -> Statistics:
     with np.errstate(all="ignore"):
         mean, deviation = float(np.mean(x, dtype=np.float64)), float(np.std(x, dtype=np.float64))
     return Statistics(x.shape, float(x.min()), float(x.max()), mean, deviation)
+
+
+def tolerance_of(layer_type: str, dtype: str = "float32", *, alone: bool = False) -> float:
+    """What a blob may differ by, in units of its maximum.
+
+    Args:
+        layer_type: of the layer that writes it.
+        dtype: of the ONNX file: "float32", "fp16" or "int8".
+        alone: whether the layer was given the same inputs as the oracle's.
+
+    >>> tolerance_of("Convolution"), tolerance_of("Softmax"), tolerance_of("Convolution", "fp16", alone=True)
+    (5e-06, 1e-05, 0.001)
+    """
+    if dtype in REDUCED:
+        return REDUCED[dtype][0 if alone else 1]
+    return SUMS if layer_type in LOOSE else WHOLE
+
+
+def least_top5(dtype: str) -> float:
+    """The share of the five best classes that a file has to name as the oracle does."""
+    return 0.9 if dtype in REDUCED else 1.0

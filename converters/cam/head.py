@@ -1,4 +1,4 @@
-"""Finds the class activation mapping head of a net by its structure.
+"""Finds the class activation mapping head of a net by its structure, and says what its maps are.
 
 Two forms (Zhou et al., CVPR 2016, section 2): features → global average pooling → InnerProduct (→ Softmax), and
 a convolution with one map per class → global average pooling (→ Softmax). Whatever stands between the pooling and the
@@ -15,7 +15,7 @@ from converters.graph.dims import Shape, Sym, fixed, same, static
 from converters.graph.graph import Graph, Node, Symbol, Value
 from converters.numpy_backend.net import NumpyNet
 
-__all__ = ["CamHead", "find_cam_head", "why_no_head"]
+__all__ = ["CamHead", "class_maps", "find_cam_head", "why_no_head"]
 
 MONOTONE = {"reshape", "softmax", "sigmoid"}  # from scores to what the net returns: the ranking stays
 AFFINE = {
@@ -53,6 +53,24 @@ class CamHead:
     @property
     def classes(self) -> int:
         return static(self.prob.shape[1])
+
+
+def class_maps(head: CamHead, features: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The maps of these classes: features · classifier weights, no bias, no ReLU (CVPR 2016, equation 2).
+
+    Args:
+        head: the head, its weights as they were read.
+        features: (N, C, h, w), the values of `head.features`.
+        classes: (N, k), which classes of each picture.
+
+    Returns: float64 (N, k, h, w).
+    """
+    features = features.astype(np.float64)
+    if head.weight is None:
+        return np.asarray(features[np.arange(len(features))[:, None], classes])
+    assert head.weight.data is not None
+    rows = head.weight.data.astype(np.float64).reshape(head.classes, -1)[classes]
+    return np.asarray(np.einsum("nkc,nchw->nkhw", rows, features))
 
 
 def find_cam_head(graph: Graph) -> CamHead | None:

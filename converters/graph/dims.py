@@ -8,9 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
-__all__ = ["Dim", "Shape", "Sym", "SymbolicError", "divide", "fixed", "numel", "same", "static"]
+__all__ = [
+    "Dim",
+    "Shape",
+    "Sym",
+    "SymbolicError",
+    "at_one",
+    "divide",
+    "fixed",
+    "numel",
+    "numel_at_one",
+    "same",
+    "static",
+]
 
 
 class SymbolicError(Exception):
@@ -71,6 +84,20 @@ def numel(shape: Iterable[Dim]) -> Dim:
     for dim in shape:
         total = total * dim
     return total
+
+
+def at_one(shape: Iterable[Dim]) -> tuple[int, ...]:
+    """A shape where every symbol is 1: that of a single image.
+
+    >>> at_one((Sym.of("N") * 6, 2))
+    (6, 2)
+    """
+    return tuple(dim.factor if isinstance(dim, Sym) else dim for dim in shape)
+
+
+def numel_at_one(shape: Iterable[Dim]) -> int:
+    """The number of elements where every symbol is 1."""
+    return prod(at_one(shape))
 
 
 def divide(a: Dim, b: Dim) -> Dim:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from converters.graph.dims import Shape, Sym, SymbolicError
 from converters.graph.graph import Graph, Node, Symbol, Value
-from converters.graph.guards import check_parameters
 from converters.layers.registry import find_layer, nearest
 from converters.layers.view import Fetch, LayerView, unread
 from converters.lowering.blobs import BlobSource
@@ -18,6 +17,7 @@ from converters.lowering.notes import file_notes, surplus, warn
 from converters.ops import Ops, ShapeMismatch
 from prototxt import Layer, Net
 from prototxt.errors import CamcompatError, ConversionError, WeightsError
+from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["Axes", "Lowered", "accumulate_in_double", "candidates", "lower"]
 
@@ -130,7 +130,7 @@ class _Lowering:
                 span = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
                 raise ConversionError(f"it has {len(names)} {what}(s); {layer.type} takes {span}", where=layer.where)
         self.ops.layer, self.ops.index = layer.name or f"{layer.type}{index}", index
-        check_parameters(layer)
+        _check_parameters(layer)
         view = LayerView(layer, self.ops, self._fetcher(layer), self.blobs.count(layer))
         if layer.type == "Python":  # module and layer have chosen the function; param_str is for it to read
             view.reads |= {"python_param", "python_param.module", "python_param.layer"}
@@ -305,3 +305,29 @@ def _streams(net: Net) -> Axes:
         elif shape and shape[0] == streams:
             axes[name] = (0, "N")
     return axes
+
+
+# Parameters that arrays or loops as long as their value are made for, whatever the blobs' shapes are.
+_WINDOW = ("dilation", "hole", "kernel", "local_size", "pad", "pyramid_height", "stride", "temporal_")
+
+
+def _check_parameters(layer: Layer) -> None:
+    """Refuse a window (kernel, stride, pad, dilation, local_size) that no image is large enough for.
+
+    Raises:
+        ConversionError: with the layer's place.
+    """
+    most = get_limits().window
+    for descriptor, value in layer.message.ListFields():
+        if descriptor.message_type is None or not hasattr(value, "ListFields"):
+            continue
+        for inner, found in value.ListFields():
+            if inner.name.startswith(_WINDOW) and (largest := _largest(found)) > most:
+                message = f"{inner.name} is {largest:,}, the limit is {most:,}"
+                raise ConversionError(message, where=layer.where, remedy=raise_hint("window"))
+
+
+def _largest(value: Any) -> int:
+    if isinstance(value, int):
+        return value
+    return max((each for each in value if isinstance(each, int)), default=0) if hasattr(value, "__len__") else 0

@@ -10,7 +10,7 @@ from converters.graph.dims import Dim, Sym
 from converters.graph.graph import Graph, Node
 from converters.lowering.blobs import WeightsLike
 from converters.lowering.build import NetLike, build
-from converters.numpy_backend.ops import DTYPES, PRIMITIVES
+from converters.numpy_backend.ops import DTYPES, TRANSLATIONS
 from converters.options import Options, Shapes
 from prototxt.errors import ConversionError
 
@@ -66,7 +66,7 @@ class NumpyNet:
         operands = [None if x is None else values[id(x)] for x in node.inputs]
         attrs = {key: self._resolved(value, values) for key, value in node.attrs.items()}
         with np.errstate(all="ignore"):  # inf and NaN are results here, as in Caffe
-            result = PRIMITIVES[node.op](*operands, **attrs)
+            result = TRANSLATIONS[node.op](*operands, **attrs)
         results = result if isinstance(result, tuple) else (result,)
         for value, array in zip(node.outputs, results):
             values[id(value)] = array

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["PRIMITIVES"]
+__all__ = ["TRANSLATIONS"]
 
 Array = np.ndarray
 DTYPES = {"float32": np.float64, "float64": np.float64, "int64": np.int64, "bool": np.bool_}
@@ -209,7 +209,7 @@ def _divide(a: Array, b: Array) -> Array:
     return np.asarray(a // b if a.dtype.kind == "i" else a / b)
 
 
-PRIMITIVES: dict[str, Callable[..., Any]] = {
+TRANSLATIONS: dict[str, Callable[..., Any]] = {
     "conv": conv,
     "conv_transpose": conv_transpose,
     "max_pool": max_pool,

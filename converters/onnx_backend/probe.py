@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from prototxt.errors import ConversionError
+from prototxt.limits import check_beside
 
 __all__ = ["computed_names", "stored_tensors", "with_outputs"]
 
@@ -71,7 +72,7 @@ def _external(model: onnx.ModelProto, path: Path) -> Iterator[str]:
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
-                if location in ("", "..") or {"/", "\\"} & set(location):
-                    message = f"its numbers lie in {location!r}, which is no plain name of a file beside it"
-                    raise ConversionError(message, where=str(path), remedy="convert it again")
+                problem = check_beside(location, path)
+                if problem:
+                    raise ConversionError(problem, where=str(path), remedy="convert it again")
                 yield location

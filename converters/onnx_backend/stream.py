@@ -20,6 +20,7 @@ from onnx import TensorProto
 from prototxt.errors import ConversionError
 from weights.atomic import publish, staging
 from weights.files.mapped import MappedFile
+from weights.files.wire import varint
 
 __all__ = ["TYPES", "OnnxModel"]
 
@@ -34,14 +35,6 @@ GRAPH, INITIALIZER, RAW_DATA = 7 << 3 | 2, 5 << 3 | 2, 9 << 3 | 2
 PROTOBUF_LIMIT = 2_000_000_000  # readers stop at 2 GiB; beyond it the tensors go to a file beside
 PIECE, PIECE_LEAST = 16 << 20, 1 << 16  # bytes written at once; less is not worth a system call
 INLINE = 1024  # bytes: smaller tensors stay in the model even then
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes(parts) + bytes([number])
 
 
 @dataclass
@@ -89,10 +82,10 @@ class OnnxModel:
         sizes = [
             len(head) + (0 if external else array.nbytes) for (head, external), (_, array) in zip(heads, self.tensors)
         ]
-        total = len(graph) + sum(1 + len(_varint(size)) + size for size in sizes)
-        file.write(rest.SerializeToString() + bytes([GRAPH]) + _varint(total) + graph)
+        total = len(graph) + sum(1 + len(varint(size)) + size for size in sizes)
+        file.write(rest.SerializeToString() + bytes([GRAPH]) + varint(total) + graph)
         for (head, external), size, (_, array) in zip(heads, sizes, self.tensors):
-            file.write(bytes([INITIALIZER]) + _varint(size) + head)
+            file.write(bytes([INITIALIZER]) + varint(size) + head)
             if not external:
                 _put(file, array)
         file.write(metadata_bytes(self.describe()))
@@ -113,7 +106,7 @@ class OnnxModel:
         """Everything of a TensorProto but the bytes of its data, and whether those are in the other file."""
         tensor = TensorProto(name=name, data_type=TYPES[str(array.dtype)], dims=array.shape)
         if beside is None or array.nbytes < INLINE:
-            return tensor.SerializeToString() + bytes([RAW_DATA]) + _varint(array.nbytes), False
+            return tensor.SerializeToString() + bytes([RAW_DATA]) + varint(array.nbytes), False
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", location), ("offset", str(beside.tell())), ("length", str(array.nbytes))):
             tensor.external_data.add(key=key, value=value)

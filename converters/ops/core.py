@@ -1,18 +1,57 @@
-"""The recorder that all primitives share: constants, nodes, and whose layer they belong to."""
+"""What all primitives share: how one is declared, and the recorder of constants, nodes and whose layer they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from converters.graph.dims import Dim, Shape, Sym, SymbolicError
+from converters.graph.dims import Dim, Shape, Sym, SymbolicError, at_one
 from converters.graph.graph import Graph, Node, Symbol, Value
-from converters.graph.guards import shape_problem
-from prototxt.limits import get_limits, raise_hint
+from prototxt.limits import check_blob, get_limits, raise_hint
 
-__all__ = ["Recorder", "ShapeMismatch", "broadcast"]
+__all__ = ["PRIMITIVES", "Kind", "Primitive", "Recorder", "ShapeMismatch", "broadcast", "free", "primitive"]
+
+Kind: TypeAlias = Literal["continuous", "discrete"]
+Cost: TypeAlias = Callable[[Node], int]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """What holds of a primitive wherever it stands in a graph.
+
+    Attributes:
+        name: in `Node.op`, and in the translations of every backend.
+        kind: "discrete" where a rounding of its operands can change the result as a whole: which box is kept, on which
+            side of a threshold a number is. Behind such a primitive two backends may rightly differ.
+        multiply_adds: how many a node takes for one image (every symbol 1).
+    """
+
+    name: str
+    kind: Kind
+    multiply_adds: Cost
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def free(node: Node) -> int:
+    """The cost of a primitive that is no sum of products."""
+    return 0
+
+
+def primitive(kind: Kind, cost: Cost, *names: str) -> Callable[[Method], Method]:
+    """Declare what a method of `Ops` records: one primitive of its own name, or the primitives named here."""
+
+    def declare(method: Method) -> Method:
+        for name in names or (method.__name__,):
+            PRIMITIVES[name] = Primitive(name, kind, cost)
+        return method
+
+    return declare
 
 
 class ShapeMismatch(ValueError):
@@ -68,8 +107,9 @@ class Recorder:
         """Append one node whose results have the given shapes and dtypes; ShapeMismatch beyond the limits."""
         if len(self.graph.nodes) >= self.most_nodes:
             raise ShapeMismatch(f"the graph has {self.most_nodes:,} primitives already; {raise_hint('nodes')}")
+        assert op in PRIMITIVES, f"{op} is no declared primitive"
         for shape, _ in results:
-            if problem := shape_problem(shape):
+            if problem := _problem(shape):
                 raise ShapeMismatch(problem)
         node = Node(op, tuple(inputs), attrs or {}, (), self.layer, self.index)
         node.outputs = tuple(Value("", shape, dtype, node, layer=self.layer) for shape, dtype in results)
@@ -89,3 +129,9 @@ class Recorder:
 
     def bind(self, symbol: Sym, source: Value, axis: int) -> None:
         self.graph.symbols[symbol.symbols[0]] = Symbol(source, axis)
+
+
+def _problem(shape: Shape) -> str:
+    """Why a blob of this shape is refused, "" where it is not; a symbol counts as one."""
+    problem = check_blob(at_one(shape))
+    return f"{problem}; {raise_hint('axes' if 'axes' in problem else 'elements')}" if problem else ""

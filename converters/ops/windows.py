@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.graph.dims import static
-from converters.graph.graph import Value
-from converters.ops.core import Recorder, ShapeMismatch
+from converters.graph.dims import numel_at_one, static
+from converters.graph.graph import Node, Value
+from converters.ops.core import Recorder, ShapeMismatch, free, primitive
 
 __all__ = ["Windows", "window_count"]
 
@@ -22,7 +22,20 @@ def window_count(length: int, kernel: int, stride: int, before: int, after: int,
     return (length + before + after - (dilation * (kernel - 1) + 1)) // stride + 1
 
 
+def _cost_of_conv(node: Node) -> int:
+    weight = node.inputs[1]
+    assert weight is not None
+    return numel_at_one(node.outputs[0].shape) * numel_at_one(weight.shape[1:])
+
+
+def _cost_of_conv_transpose(node: Node) -> int:
+    x, weight = node.inputs[:2]
+    assert x is not None and weight is not None
+    return numel_at_one(x.shape) * numel_at_one(weight.shape[1:])
+
+
 class Windows(Recorder):
+    @primitive("continuous", _cost_of_conv)
     def conv(
         self,
         x: Value,
@@ -44,6 +57,7 @@ class Windows(Recorder):
         attrs = {"strides": tuple(strides), "pads": tuple(pads), "dilations": tuple(dilations), "group": group}
         return self.record("conv", [x, weight, bias], [((x.shape[0], weight.shape[0], *size), x.dtype)], attrs)[0]
 
+    @primitive("continuous", _cost_of_conv_transpose)
     def conv_transpose(
         self,
         x: Value,
@@ -68,10 +82,12 @@ class Windows(Recorder):
         shape = (x.shape[0], static(weight.shape[1]) * group, *size)
         return self.record("conv_transpose", [x, weight, bias], [(shape, x.dtype)], attrs)[0]
 
+    @primitive("continuous", free)
     def max_pool(self, x: Value, *, kernel: Ints, strides: Ints, pads: Sequence[tuple[int, int]]) -> Value:
         """The maximum of each window; `pads` (before, after) per axis are never seen."""
         return self._pool("max_pool", x, kernel, strides, pads, ["float32"])[0]
 
+    @primitive("discrete", free)
     def max_pool_with_mask(
         self, x: Value, *, kernel: Ints, strides: Ints, pads: Sequence[tuple[int, int]]
     ) -> tuple[Value, Value]:
@@ -79,6 +95,7 @@ class Windows(Recorder):
         values, mask = self._pool("max_pool_with_mask", x, kernel, strides, pads, ["float32", "int64"])
         return values, mask
 
+    @primitive("continuous", free)
     def avg_pool(
         self, x: Value, *, kernel: Ints, strides: Ints, pads: Sequence[tuple[int, int]], count_pads: bool
     ) -> Value:
@@ -102,6 +119,7 @@ class Windows(Recorder):
         attributes = {"kernel": tuple(kernel), "strides": tuple(strides), "pads": tuple(pads), **attrs}
         return self.record(op, [x], [(shape, dtype) for dtype in dtypes], attributes)
 
+    @primitive("continuous", free)
     def resize_bilinear(self, x: Value, size: tuple[int, int]) -> Value:
         """(N, C, h, w) to another size, corners aligned."""
         if tuple(x.shape[2:]) == size:

@@ -18,10 +18,10 @@ class Emitter(ABC):
     """Takes calls on operands. What stands for a tensor is the emitter's own affair; numbers stand for themselves.
 
     Attributes:
-        lowered: the graph of primitives.
+        primitives: the graph that is translated.
     """
 
-    lowered: Graph
+    primitives: Graph
 
     def operands(self, node: Node) -> list[Any]:
         """A primitive's operands: tensors, plain numbers for scalars that nobody learned, None for what is left out."""

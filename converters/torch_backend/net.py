@@ -8,7 +8,7 @@ from typing import Any
 from torch import fx, nn
 
 from converters.torch_backend.names import ABOUT, about
-from converters.torch_backend.source.plan import Plan
+from converters.torch_backend.source.net_source import NetSource
 from prototxt.errors import ConversionError, nearest_names
 
 __all__ = ["TorchNet"]
@@ -54,8 +54,8 @@ class TorchNet(fx.GraphModule):
         """As `nn.Module.load_state_dict`; the state of the net's Python source (`to_python`) is taken, too."""
         own = self.state_dict()
         if not own.keys() >= state_dict.keys():
-            plan = Plan(self)
-            keys = {plan.key(key): key for key in own}
+            source = NetSource(self)
+            keys = {source.key(key): key for key in own}
             state_dict = {keys.get(key, key): tensor for key, tensor in state_dict.items()}
         return super().load_state_dict(state_dict, strict, assign)
 

@@ -393,7 +393,7 @@ def _scale(w: Emitter, node: Node, offset: Node | None, x: Any) -> Any:
 def translate(w: TorchWriter) -> None:
     """Write every primitive of the writer's graph; the product and the sum of a Scale layer become one module."""
     w.begin()
-    nodes = w.lowered.nodes
+    nodes = w.primitives.nodes
     taken: Node | None = None
     for node, after in zip(nodes, [*nodes[1:], None]):
         if node is taken:

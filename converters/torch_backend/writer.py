@@ -31,7 +31,7 @@ class TorchWriter(Emitter):
     """
 
     def __init__(self, graph: Graph, net: Net | None = None) -> None:
-        self.lowered, self.net = graph, net
+        self.primitives, self.net = graph, net
         self.graph = fx.Graph()
         self.root = nn.Module()
         self.env: dict[int, fx.Node] = {}
@@ -45,7 +45,7 @@ class TorchWriter(Emitter):
 
     def begin(self) -> None:
         """The inputs."""
-        for x in self.lowered.inputs:
+        for x in self.primitives.inputs:
             placeholder = self.env[id(x)] = self.graph.placeholder(identifier(x.name))
             placeholder.target = placeholder.name  # which fx has made unlike all other names of the code
             placeholder.meta["shape"] = tuple(str(dim) if isinstance(dim, Sym) else dim for dim in x.shape)
@@ -67,26 +67,26 @@ class TorchWriter(Emitter):
 
     def end(self) -> None:
         """The outputs."""
-        results = {name: self._result(name, x) for name, x in self.lowered.outputs.items()}
+        results = {name: self._result(name, x) for name, x in self.primitives.outputs.items()}
         self.graph.output(next(iter(results.values())) if len(results) == 1 else results)
         self.graph.lint()
 
     def blobs(self) -> dict[str, str]:
         """Blob → the name of the fx node that holds it, for all blobs that the module computes."""
-        found = {name: self._dropouts.made(name) for name in self.lowered.blobs}
-        nodes = {name: found[name] or self.env.get(id(value)) for name, value in self.lowered.blobs.items()}
+        found = {name: self._dropouts.made(name) for name in self.primitives.blobs}
+        nodes = {name: found[name] or self.env.get(id(value)) for name, value in self.primitives.blobs.items()}
         return {name: node.name for name, node in nodes.items() if node is not None}
 
     def _result(self, name: str, x: Value) -> fx.Node:
         # A copy of a constant: the caller may change what it gets without changing the weights.
         if x.is_constant:
             return self.graph.call_method("clone", (self.tensor(x),))
-        version = next((each for each in (name, *self._versions(name)) if self.lowered.blobs.get(each) is x), "")
+        version = next((each for each in (name, *self._versions(name)) if self.primitives.blobs.get(each) is x), "")
         return self._dropouts.blob(version) if version else self.tensor(x)
 
     def _versions(self, name: str) -> list[str]:
         """What the user's name of a blob may stand for: the last of those that in-place layers wrote."""
-        return [each for each in reversed(self.lowered.blobs) if each.partition("@")[0] == name]
+        return [each for each in reversed(self.primitives.blobs) if each.partition("@")[0] == name]
 
     # Operands.
 
@@ -207,15 +207,15 @@ class TorchWriter(Emitter):
     def _size(self, dim: Sym) -> Any:
         total: Any = None
         for name in dim.symbols:
-            symbol = self.lowered.symbols[name]
+            symbol = self.primitives.symbols[name]
             size = self.graph.call_method("size", (self.tensor(symbol.source), symbol.axis))
             total = size if total is None else self.graph.call_function(operator.mul, (total, size))
         return total if dim.factor == 1 else self.graph.call_function(operator.mul, (total, dim.factor))
 
     def any_input(self) -> fx.Node:
         """What tells the device and the precision: an input, or a buffer where the net has none."""
-        if self.lowered.inputs:
-            return self.env[id(self.lowered.inputs[0])]
+        if self.primitives.inputs:
+            return self.env[id(self.primitives.inputs[0])]
         if self._like is None:
             self._like = self.tensor(Value("like", (0,), data=np.zeros(0, np.float32), layer="net"))
         return self._like

@@ -1,1 +1,1 @@
-"""Definitions of every generation as those of today: V0 and V1 upgraded, legacy inputs, rules of phases."""
+"""Definitions of every generation as those of today: V0 and V1 upgraded, legacy inputs, what only forks know."""

@@ -26,14 +26,14 @@ def unknown_fields(net: Any, source: str) -> tuple[Unknown, ...]:
     """Every field of a NetParameter that the schema lacks.
 
     Raises:
-        PrototxtError: an enum has a value that the schema lacks, or a string is no UTF-8 text.
+        PrototxtError: an enum has a value that the schema lacks, or a string is not UTF-8 text.
     """
-    found = [Unknown(path, None, None, text) for path, text in _unknown(net, "", "", source, ("layer", "layers"))]
+    fields = [Unknown(path, None, None, text) for path, text in _unknown(net, "", "", source, ("layer", "layers"))]
     for index, layer in enumerate(net.layers or net.layer):
         kind = layer.type if isinstance(layer.type, str) else "of Caffe's old format"
         where = place(source, None, layer.name, kind)
-        found += [Unknown(path, None, None, text, index) for path, text in _unknown(layer, "", "", where, ("blobs",))]
-    return tuple(found)
+        fields += [Unknown(path, None, None, text, index) for path, text in _unknown(layer, "", "", where, ("blobs",))]
+    return tuple(fields)
 
 
 def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -54,12 +54,12 @@ def _unknown(message: Any, path: str, name: str, where: str, skip: tuple[str, ..
             _check_text(value if is_repeated(descriptor) else (value,), descriptor.name, where)
         if descriptor.message_type is None or descriptor.name in skip:
             continue
-        for each in value if hasattr(value, "__len__") else (value,):
-            yield from _unknown(each, f"{path}{descriptor.name}.", descriptor.name, where, ("blobs",))
+        for inner in value if hasattr(value, "__len__") else (value,):
+            yield from _unknown(inner, f"{path}{descriptor.name}.", descriptor.name, where, ("blobs",))
 
 
 def _check_text(values: Iterable[str | bytes], name: str, where: str) -> None:
-    """Refuse strings that are no UTF-8: protobuf hands them out as bytes, in some releases it raises."""
+    """Refuse strings that are not UTF-8: protobuf hands them out as bytes, in some releases it raises."""
     try:
         wrong = next((value for value in values if isinstance(value, bytes)), None)
     except UnicodeDecodeError as error:

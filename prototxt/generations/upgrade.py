@@ -15,7 +15,7 @@ from prototxt.generations.v0 import fold_padding, upgrade_v0_layer
 from prototxt.generations.v1_types import FORK_TYPES, V1_TYPES
 from prototxt.schema import message_class
 
-__all__ = ["V1_TYPES", "Upgraded", "upgrade"]
+__all__ = ["Upgraded", "upgrade"]
 
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 # C3D v1.1 calls them by other names than C3D v1.0, which had no choice but to extend BVLC's.
@@ -117,10 +117,10 @@ def _upgrade_data(old: Any) -> None:
     if not name:
         return
     data = getattr(old, name)
-    for each in _TRANSFORM_FIELDS:
-        if data.HasField(each):
-            setattr(old.transform_param, each, getattr(data, each))
-            data.ClearField(each)
+    for field_name in _TRANSFORM_FIELDS:
+        if data.HasField(field_name):
+            setattr(old.transform_param, field_name, getattr(data, field_name))
+            data.ClearField(field_name)
 
 
 def _data_param(old: Any) -> str:
@@ -158,7 +158,7 @@ def _upgrade_v1_layer(old: Any, new: Any, where: str) -> None:
 
 
 def _check_fork_type(old: Any, where: str) -> None:
-    """Refuse a layer whose type number, in a binary file, is none of BVLC's."""
+    """Refuse a layer whose type number, in a binary file, is not one of BVLC's."""
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     number = old.DESCRIPTOR.fields_by_name["type"].number

@@ -29,8 +29,8 @@ def compile_schema(proto: Path = HERE / "caffe.proto") -> bytes:
     """
     if find_spec("grpc_tools") is not None:
         protoc = [sys.executable, "-m", "grpc_tools.protoc"]
-    elif (found := shutil.which("protoc")) is not None:
-        protoc = [found]
+    elif (compiler := shutil.which("protoc")) is not None:
+        protoc = [compiler]
     else:
         raise FileNotFoundError("no protoc: pip install grpcio-tools, or put protoc on the PATH")
     with tempfile.TemporaryDirectory() as folder:

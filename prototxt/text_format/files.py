@@ -1,4 +1,4 @@
-"""Prototxt files as bytes: decoding, and telling what a file is that is no prototxt."""
+"""Prototxt files as bytes: decoding, and telling what a file is that is not a prototxt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from prototxt.errors import PrototxtError
-from prototxt.foreign import kind_of
+from prototxt.foreign import HDF5, ZIP, is_web_page, kind_of, lfs_pointer
 from prototxt.limits import get_limits, raise_hint
 
 __all__ = ["check_text", "read_text"]
@@ -15,13 +15,7 @@ __all__ = ["check_text", "read_text"]
 _HEAD = 8192
 _DOWNLOAD = "download the file itself"
 _BINARY = "give the .prototxt here and the caffemodel as the weights: are the two swapped?"
-_SIGNATURES = (
-    ("version https://git-lfs", "a Git LFS pointer, not the file it points to", "run git lfs pull, or " + _DOWNLOAD),
-    ("\x89HDF\r\n", "an HDF5 file", _BINARY),
-    ("PK\x03\x04", "a zip archive", "unpack it"),
-    ("404", "a web server's answer that the file does not exist", _DOWNLOAD),
-    ("<?xml", "XML", "give a Caffe prototxt"),
-)
+_REMEDIES = {HDF5: _BINARY, ZIP: "unpack it"}
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 
 
@@ -59,16 +53,22 @@ def check_text(text: str, source: str) -> None:
     Raises:
         PrototxtError: it is empty, HTML, a Git LFS pointer, or binary.
     """
-    start = text[:_HEAD].lstrip("\ufeff").lstrip(" \t\r\n")
-    if not start and len(text) < _HEAD:
+    head = text[:_HEAD].lstrip("\ufeff").lstrip(" \t\r\n").encode("latin-1", "replace")
+    if not head and len(text) < _HEAD:
         raise PrototxtError("the file is empty", where=source, remedy=_DOWNLOAD)
-    if re.match(r"<(!doctype|html|head|body)\b", start, re.IGNORECASE):
-        raise PrototxtError("it is a web page (HTML), not a prototxt", where=source, remedy=_DOWNLOAD + " (raw)")
-    for signature, what, remedy in _SIGNATURES:
-        if start.startswith(signature):
-            raise PrototxtError(f"it is {what}, not a prototxt", where=source, remedy=remedy)
-    if _CONTROL.search(text, 0, _HEAD):
+    what, remedy = "", "give a Caffe prototxt"
+    if is_web_page(head):
+        what, remedy = "a web page (HTML)", _DOWNLOAD + " (raw)"
+    elif lfs_pointer(head) is not None:
+        what, remedy = "a Git LFS pointer, not the file it points to", "run git lfs pull, or " + _DOWNLOAD
+    elif head.startswith(b"404"):
+        what, remedy = "a web server's answer that the file does not exist", _DOWNLOAD
+    elif head.startswith(b"<?xml"):
+        what = "XML"
+    elif _CONTROL.search(text, 0, _HEAD):
         what = kind_of(text[:_HEAD].encode("latin-1", "replace"))
-        if what:
-            raise PrototxtError(f"it is {what}, not a prototxt", where=source, remedy="give a Caffe prototxt")
-        raise PrototxtError("it is a binary file (a caffemodel?), not a prototxt", where=source, remedy=_BINARY)
+        remedy = _REMEDIES.get(what, remedy)
+        if not what:
+            what, remedy = "a binary file (a caffemodel?)", _BINARY
+    if what:
+        raise PrototxtError(f"it is {what}, not a prototxt", where=source, remedy=remedy)

@@ -16,10 +16,9 @@ from typing import Any
 from prototxt.errors import PrototxtError, nearest_names
 from prototxt.limits import get_limits, raise_hint
 from prototxt.schema import message_class
-from prototxt.text_format.fields import MESSAGE, Field, Table, table_of
+from prototxt.text_format.fields import MESSAGE, SchemaField, SchemaMessage, read_value, schema_message
 from prototxt.text_format.files import check_text
 from prototxt.text_format.tokens import END, IDENTIFIER, NUMBER, STRING, Source, Tokens, short
-from prototxt.text_format.values import read_value
 
 __all__ = ["Parsed", "Unknown", "parse"]
 
@@ -88,7 +87,7 @@ def parse(text: str, source: str = "<string>", message_name: str = "NetParameter
     check_text(text, source)
     message = message_class(message_name)()
     reader = _Reader(Tokens(Source(text, source)))
-    reader.fields(message, table_of(message.DESCRIPTOR), "", -1)
+    reader.fields(message, schema_message(message.DESCRIPTOR), "", -1)
     return Parsed(message, source, tuple(reader.lines), tuple(reader.unknown), MappingProxyType(reader.first))
 
 
@@ -112,7 +111,7 @@ class _Reader:
         if self.at + _AHEAD >= len(self.kinds):
             self.tokens.reach(self.at + _AHEAD)
 
-    def fields(self, message: Any, table: Table, closer: str, opened: int) -> None:
+    def fields(self, message: Any, schema: SchemaMessage, closer: str, opened: int) -> None:
         """Read fields into a message up to its closing brace; `opened` is the token of the opening one."""
         kinds, texts = self.kinds, self.texts
         seen: dict[str, int] = {}
@@ -125,12 +124,12 @@ class _Reader:
                 if name == closer:
                     break
                 raise self._no_field(start, opened)
-            field = table.fields.get(name)
+            field = schema.fields.get(name)
             self.at = start + 1
             if not self.path and self.layer is None and name not in self.first:
                 self.first[name] = self.tokens.source.line(self.tokens.offsets[start])
             if field is None:
-                self._skip_unknown(start, table)
+                self._skip_unknown(start, schema)
             else:
                 if name in seen and not field.repeated:
                     self._twice(start, seen[name], field)
@@ -142,7 +141,7 @@ class _Reader:
             if texts[self.at] in (",", ";"):
                 self.at += 1
         self.at += 1
-        missing = [name for name in table.required if name not in seen]
+        missing = [name for name in schema.required if name not in seen]
         if missing:
             raise self.tokens.error(
                 max(opened, 0), f"{self.path[-1]} lacks {' and '.join(missing)}", "Caffe requires it"
@@ -176,7 +175,7 @@ class _Reader:
         text = self.texts[opened]
         return self.tokens.error(opened, f"this {text}{of} is never closed", f"add the {_CLOSER[text]} that is missing")
 
-    def _twice(self, index: int, before: int, field: Field) -> None:
+    def _twice(self, index: int, before: int, field: SchemaField) -> None:
         line = self.tokens.source.line(self.tokens.offsets[before])
         raise self.tokens.error(
             index,
@@ -184,14 +183,14 @@ class _Reader:
             "it takes one value: remove one",
         )
 
-    def _message_field(self, message: Any, field: Field, start: int) -> None:
+    def _message_field(self, message: Any, field: SchemaField, start: int) -> None:
         self._colon()
         if field.repeated and self.texts[self.at] == "[":
             self._list(lambda: self._one_message(message, field, start))
         else:
             self._one_message(message, field, start)
 
-    def _one_message(self, message: Any, field: Field, start: int) -> None:
+    def _one_message(self, message: Any, field: SchemaField, start: int) -> None:
         opened = self.at
         text = self.texts[opened]
         if text not in ("{", "<"):
@@ -204,20 +203,20 @@ class _Reader:
             child = child.add()
         else:
             child.SetInParent()
-        assert field.table is not None
+        assert field.schema is not None
         if field.is_layer and self.layer is None and not self.path:
             self.layer = len(self.lines)
             if self.layer >= self.limits.layers:
                 raise self._beyond(start, "layers")
             self.lines.append(self.tokens.source.line(self.tokens.offsets[start]))
-            self.fields(child, field.table, _CLOSER[text], opened)
+            self.fields(child, field.schema, _CLOSER[text], opened)
             self.layer = None
         else:
             self.path.append(field.name)
-            self.fields(child, field.table, _CLOSER[text], opened)
+            self.fields(child, field.schema, _CLOSER[text], opened)
             self.path.pop()
 
-    def _scalar_field(self, message: Any, field: Field, start: int) -> None:
+    def _scalar_field(self, message: Any, field: SchemaField, start: int) -> None:
         if not self._colon():
             raise self.tokens.error(self.at, f"{field.name} needs a colon before its value", f"write {field.name}: ...")
         if not field.repeated:
@@ -247,21 +246,21 @@ class _Reader:
             if self.kinds[self.at] == END:
                 raise self._never_closed(opened)
             read()
-            found = self.texts[self.at]
-            if found not in (",", "]"):
+            text = self.texts[self.at]
+            if text not in (",", "]"):
                 if self.kinds[self.at] == END:
                     raise self._never_closed(opened)
                 message = f"expected , or ] in a list, found {self.tokens.shown(self.at)}"
                 raise self.tokens.error(self.at, message, "separate the values with commas, and end the list with ]")
             self.at += 1
-            if found == "]":
+            if text == "]":
                 return
 
-    def _value(self, field: Field) -> Any:
+    def _value(self, field: SchemaField) -> Any:
         value, self.at = read_value(self.tokens, field, self.at)
         return value
 
-    def _skip_unknown(self, start: int, table: Table) -> None:
+    def _skip_unknown(self, start: int, schema: SchemaMessage) -> None:
         """Pass over the value of a field that the schema lacks, and report it."""
         name = self.texts[start]
         colon = self._colon()
@@ -275,7 +274,7 @@ class _Reader:
                 self.at += 1
                 self._ahead()
         else:
-            near = self._nearest(name, table)
+            near = self._nearest(name, schema)
             remedy = f"did you mean {near}?" if near else "remove it"
             raise self.tokens.error(start, f"{short(name)} is no known field and has no value", remedy)
         source, offset = self.tokens.source, self.tokens.offsets[start]
@@ -284,7 +283,7 @@ class _Reader:
         if len(self.unknown) >= self.limits.unknown_fields:
             raise self._beyond(start, "unknown_fields")
         place = (source.line(offset), source.column(offset))
-        self.unknown.append(Unknown(path, *place, value, self.layer, self._nearest(name, table)))
+        self.unknown.append(Unknown(path, *place, value, self.layer, self._nearest(name, schema)))
 
     def _beyond(self, index: int, limit: str) -> PrototxtError:
         """A limit was passed at a token."""
@@ -292,11 +291,11 @@ class _Reader:
         what = limit.replace("_", " ")
         return self.tokens.error(index, f"there are more than {most:,} {what}", raise_hint(limit))
 
-    def _nearest(self, name: str, table: Table) -> str:
+    def _nearest(self, name: str, schema: SchemaMessage) -> str:
         """The known field with the most similar name; "" if there is none, or too many have been asked for."""
-        key = (id(table), name)
+        key = (id(schema), name)
         if key not in self.nearest and len(self.nearest) < _SUGGESTIONS and len(name) <= _LONGEST:
-            self.nearest[key] = next(iter(nearest_names(name, table.fields)), "")
+            self.nearest[key] = next(iter(nearest_names(name, schema.fields)), "")
         return self.nearest.get(key, "")
 
     def _skip_brackets(self) -> None:

@@ -95,8 +95,8 @@ class Source:
         try:
             self.text.encode()
         except UnicodeEncodeError as error:
-            found = f"half a character (U+{ord(self.text[error.start]):04X})"
-            raise self.error(error.start, found, "decode the file as UTF-8") from None
+            message = f"half a character (U+{ord(self.text[error.start]):04X})"
+            raise self.error(error.start, message, "decode the file as UTF-8") from None
 
     def error(self, offset: int, message: str, remedy: str = "") -> PrototxtError:
         """The error at an offset; a placeholder of a template there explains itself instead."""
@@ -128,7 +128,7 @@ class Tokens:
         self.kinds = array("b")
         self.texts: list[str] = []
         self.offsets = array("q")
-        # A byte order mark is no blank to the regular expression.
+        # A byte order mark is not whitespace to the regular expression.
         self._matches = _TOKEN.finditer(source.text, 1 if source.text.startswith("\ufeff") else 0)
 
     def reach(self, index: int) -> None:
@@ -178,8 +178,8 @@ class Tokens:
                 problem = "a string is not closed on its line"
             return self.source.error(offset, problem, f"add the closing {character}")
         if character in "0123456789.-":
-            found = re.compile(r"[\w.+-]*").match(self.source.text, offset)
-            word = found[0] if found else character
+            match = re.compile(r"[\w.+-]*").match(self.source.text, offset)
+            word = match[0] if match else character
             return self.source.error(offset, f"{short(word)!r} is not a number", "separate or correct it")
         shown = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
         return self.source.error(offset, f"unexpected character {shown}", "remove it, or put text into quotes")

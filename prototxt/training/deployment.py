@@ -12,7 +12,7 @@ from prototxt.net import build, parse_net, parsed_message
 from prototxt.structure import Net
 from prototxt.text_format.files import read_text
 from prototxt.text_format.parser import Parsed
-from prototxt.training.train_val import Options, rewrite
+from prototxt.training.train_val import Rewriting, rewrite
 from prototxt.wiring import Entry
 
 __all__ = ["deploy"]
@@ -47,7 +47,7 @@ def deploy(
         phase, level, stages, input_shapes: as for :func:`prototxt.load`.
         keep_losses: True keeps losses, metrics and labels (as inputs); False replaces the losses of any net.
         channels: a function from the first LayerParameter with weights that reads an input to its channels, or None.
-        own: layer types of the user's, which are no data layers: ``"Python:module.Class"``.
+        own: layer types of the user's own, which are not data layers: ``"Python:module.Class"``.
 
     Raises:
         PrototxtError: as :func:`prototxt.load`; an UnknownShape where the size of an input is not in the prototxt.
@@ -68,10 +68,10 @@ def deploy(
         parsed, embedded = parse_net(read_text(net), os.fspath(net)), False
     else:
         parsed, embedded = parsed_message(net, source), True
-    options = Options(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own, parsed.source)
+    rewriting = Rewriting(keep_losses, embedded, dict(input_shapes or {}), channels or _unknown, own, parsed.source)
 
     def change(kept: list[Entry], absent: list[Entry]) -> tuple[list[Entry], list[str]]:
-        return rewrite(kept, absent, options)
+        return rewrite(kept, absent, rewriting)
 
     made = build(parsed, phase, level, stages, input_shapes, change)
     return replace(made, notes=(*net.notes, *made.notes)) if isinstance(net, Net) else made
@@ -85,7 +85,7 @@ def _parsed_again(net: Net) -> Parsed:
     """A net as :func:`prototxt.text_format.parser.parse` would have returned it, lines included."""
     lines = tuple(layer.line for layer in net.layers if layer.line is not None)
     index = {id(unknown): i for i, layer in enumerate(net.layers) for unknown in layer.unknown}
-    unknown = tuple(replace(each, layer=index.get(id(each))) for each in net.unknown)
+    unknown = tuple(replace(field, layer=index.get(id(field))) for field in net.unknown)
     return Parsed(
         net.message, net.source, lines if len(lines) == len(net.layers) else (), unknown, MappingProxyType({})
     )

@@ -1,11 +1,14 @@
 """A training definition (train_val.prototxt, or the net that a caffemodel embeds) as the net that one deploys.
 
 Data layers become inputs, losses the scores that they compare with the labels; labels, metrics and whatever only they
-need are left out. What was changed is returned as notes.
+need are left out. What was changed is returned as notes. The net inside a caffemodel is first made what its author
+wrote: Caffe saves the net of the phase that it ran, mostly TRAIN, filtered already, and with a Split layer wherever a
+blob has several readers.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +16,13 @@ from typing import Any
 from prototxt.schema import message_class
 from prototxt.training.data_layers import Partial, UnknownShape, is_data, keep_transform, top_shape
 from prototxt.training.heads import Head, auxiliary, heads_of, is_loss, is_metric, learned_blobs
-from prototxt.training.splits import whole, without_splits
 from prototxt.wiring import Entry
 
-__all__ = ["Options", "rewrite"]
+__all__ = ["Rewriting", "rewrite"]
 
 
 @dataclass(frozen=True)
-class Options:
+class Rewriting:
     """How to rewrite a training definition.
 
     Attributes:
@@ -40,32 +42,32 @@ class Options:
     source: str = ""
 
 
-def rewrite(kept: list[Entry], absent: list[Entry], options: Options) -> tuple[list[Entry], list[str]]:
+def rewrite(kept: list[Entry], absent: list[Entry], rewriting: Rewriting) -> tuple[list[Entry], list[str]]:
     """The layers of the deployed net, and a note on each change.
 
     Args:
         kept: the layers of the wanted phase.
         absent: those of the other phase.
-        options: see :class:`Options`.
+        rewriting: see :class:`Rewriting`.
 
     Raises:
         UnknownShape: the size of an input is not known.
     """
     notes: list[str] = []
-    if options.embedded:
-        kept, absent = without_splits(whole(kept, absent, notes)), []
-    net = _with_data(kept, absent, options)
-    has_data = any(is_data(entry.message, options.own) for entry in net)
-    training = has_data or options.embedded or (_phases(kept + absent) and any(is_loss(e.message) for e in kept))
-    if options.keep_losses is not True and (training or options.keep_losses is False):
+    if rewriting.embedded:
+        kept, absent = _without_splits(_whole(kept, absent, notes)), []
+    net = _with_data(kept, absent, rewriting)
+    has_data = any(is_data(entry.message, rewriting.own) for entry in net)
+    training = has_data or rewriting.embedded or (_phases(kept + absent) and any(is_loss(e.message) for e in kept))
+    if rewriting.keep_losses is not True and (training or rewriting.keep_losses is False):
         net = _without_losses(net, absent, notes, has_data)
-        notes = [f"{options.source}: {note}" if options.source else note for note in notes]
+        notes = [f"{rewriting.source}: {note}" if rewriting.source else note for note in notes]
     elif not has_data:
         return kept, notes
     else:
         net = [_with_top(entry) for entry in net]
     needed = {bottom for entry in net for bottom in entry.message.bottom}
-    return [each for entry in net for each in _as_input(entry, needed, net, options, notes)], notes
+    return [kept for entry in net for kept in _as_input(entry, needed, net, rewriting, notes)], notes
 
 
 def _with_top(entry: Entry) -> Entry:
@@ -83,7 +85,7 @@ def _phases(entries: list[Entry]) -> bool:
     return any(rule.HasField("phase") for e in entries for rule in (*e.message.include, *e.message.exclude))
 
 
-def _with_data(kept: list[Entry], absent: list[Entry], options: Options) -> list[Entry]:
+def _with_data(kept: list[Entry], absent: list[Entry], rewriting: Rewriting) -> list[Entry]:
     """The layers, and before them the data layers of the other phase whose tops nobody else produces."""
     produced: set[str] = set()
     missing: set[str] = set()
@@ -92,7 +94,7 @@ def _with_data(kept: list[Entry], absent: list[Entry], options: Options) -> list
         produced.update(entry.message.top)
     taken = []
     for entry in absent:
-        if is_data(entry.message, options.own) and missing.intersection(entry.message.top):
+        if is_data(entry.message, rewriting.own) and missing.intersection(entry.message.top):
             taken.append(Entry(entry.message, entry.line, entry.origin, f"{entry.where}, of the other phase"))
             missing.difference_update(entry.message.top)
     return taken + kept
@@ -221,10 +223,10 @@ def _with(entry: Entry, **names: list[str]) -> list[Entry]:
     return [Entry(layer, entry.line, entry.origin, entry.where)]
 
 
-def _as_input(entry: Entry, needed: set[str], net: list[Entry], options: Options, notes: list[str]) -> list[Entry]:
+def _as_input(entry: Entry, needed: set[str], net: list[Entry], rewriting: Rewriting, notes: list[str]) -> list[Entry]:
     """A data layer as an Input layer with those of its tops that are read; any other layer as it is."""
     layer = entry.message
-    if not is_data(layer, options.own):
+    if not is_data(layer, rewriting.own):
         return [entry]
     tops = [(index, top) for index, top in enumerate(layer.top) if top in needed]
     if not tops:
@@ -232,7 +234,7 @@ def _as_input(entry: Entry, needed: set[str], net: list[Entry], options: Options
     made = message_class("LayerParameter")(name=layer.name, type="Input", top=[top for _, top in tops])
     keep_transform(layer, made)
     for index, top in tops:
-        shape = options.given.get(top) or _shape(entry, index, top, net, options, notes)
+        shape = rewriting.given.get(top) or _shape(entry, index, top, net, rewriting, notes)
         made.input_param.shape.add(dim=shape)
     shapes = zip(made.top, made.input_param.shape, strict=True)
     spelt = ", ".join(f"{top} {'x'.join(map(str, shape.dim))}" for top, shape in shapes)
@@ -247,7 +249,9 @@ def _preprocessing(layer: Any) -> str:
     return f"; feed it what the data layer would: {' '.join(told)}" if told else ""
 
 
-def _shape(entry: Entry, index: int, top: str, net: list[Entry], options: Options, notes: list[str]) -> tuple[int, ...]:
+def _shape(
+    entry: Entry, index: int, top: str, net: list[Entry], rewriting: Rewriting, notes: list[str]
+) -> tuple[int, ...]:
     """The whole shape of a data layer's top.
 
     Raises:
@@ -258,7 +262,7 @@ def _shape(entry: Entry, index: int, top: str, net: list[Entry], options: Option
         return tuple(int(size or 1) for size in partial)
     reader = _reader(top, net)
     batch, channels, *sizes = partial
-    known = options.channels(reader) if reader is not None else None
+    known = rewriting.channels(reader) if reader is not None else None
     if known is None and channels is None and sizes[-1]:
         notes.append(f'{entry.where}: input "{top}" is assumed to have 3 channels; {_REMEDY.format(top)}')
         known = 3
@@ -286,3 +290,53 @@ def _reader(blob: str, net: list[Entry]) -> Any:
 
 
 _SHAPERS = ("Slice", "Reshape", "Permute", "Flatten", "Reduction", "Tile", "Im2col", "ArgMax", "Deconvolution")
+
+
+def _whole(kept: list[Entry], absent: list[Entry], notes: list[str]) -> list[Entry]:
+    """The layers of a saved net in its order: those of its own phase only are part of it, in whatever phase it runs.
+
+    A layer that is there for each phase (a file that no Caffe saved) counts once.
+    """
+    names = {entry.message.name for entry in kept}
+    tops = {top for entry in kept for top in entry.message.top}
+    taken = []
+    for entry in absent:
+        layer = entry.message
+        if layer.name not in names and not any(top in tops and top not in layer.bottom for top in layer.top):
+            taken.append(_for_test(entry, notes))
+    return sorted(kept + taken, key=lambda entry: -1 if entry.origin is None else entry.origin)
+
+
+def _for_test(entry: Entry, notes: list[str]) -> Entry:
+    """A BatchNorm layer of phase TRAIN as its twin of phase TEST has it: with the stored statistics."""
+    if entry.message.type != "BatchNorm" or not entry.message.batch_norm_param.HasField("use_global_stats"):
+        return entry
+    layer = type(entry.message)()
+    layer.CopyFrom(entry.message)
+    layer.batch_norm_param.ClearField("use_global_stats")
+    notes.append(f"{entry.where}: it is of phase TRAIN; its stored statistics are used, as in phase TEST")
+    return Entry(layer, entry.line, entry.origin, entry.where)
+
+
+def _without_splits(entries: list[Entry]) -> list[Entry]:
+    """The layers without the Split layers of ``InsertSplits``; their tops are the blob again."""
+    writers = Counter(top for entry in entries for top in set(entry.message.top))
+    blobs: dict[str, str] = {}
+    for entry in entries:
+        layer = entry.message
+        inserted = layer.type == "Split" and layer.name.endswith("_split") and len(layer.bottom) == 1
+        names = [f"{layer.name}_{index}" for index in range(len(layer.top))]
+        if inserted and list(layer.top) == names and all(writers[name] == 1 for name in names):
+            blobs.update(dict.fromkeys(names, blobs.get(layer.bottom[0], layer.bottom[0])))
+    result = []
+    for entry in entries:
+        layer = entry.message
+        if layer.top and all(top in blobs for top in layer.top):
+            continue
+        if any(bottom in blobs for bottom in layer.bottom):
+            copy = type(layer)()
+            copy.CopyFrom(layer)
+            copy.bottom[:] = [blobs.get(bottom, bottom) for bottom in layer.bottom]
+            entry = Entry(copy, entry.line, entry.origin, entry.where)
+        result.append(entry)
+    return result

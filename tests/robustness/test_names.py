@@ -212,7 +212,7 @@ def test_commands_name_hostile_layers_in_one_line(files: Path) -> None:
 
 
 def test_what_a_server_says_does_not_reach_the_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
-    from camcompat.commands.tables import print_outcomes
+    from camcompat.commands.download import print_outcomes
     from weights.downloads.fetch import Outcome
 
     hostile = "HTTP 404 \x1b]0;title\x07\u202e"

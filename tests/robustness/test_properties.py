@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import parity
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import prototxt

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from prototxt.errors import DownloadError
-from weights.models import KINDS, Model, RemoteFile, catalog, find, home
+from weights.models import KINDS, Model, RemoteFile, catalog, find, home, tagged
 
 DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "gitblob": 40}
 FILES = [(model, file) for model in catalog().values() for file in model.files]
@@ -260,3 +260,35 @@ def test_own_catalogue_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CAMCOMPAT_CATALOG", str(tmp_path / "no.toml"))
     with pytest.raises(DownloadError, match=r"no\.toml: cannot be read"):
         catalog()
+
+
+def test_the_cam_models_are_those_of_the_paper_and_then_the_embedded_one() -> None:
+    assert tagged("cam-models") == (*(name for name, *_ in CAM_PAPER), "shapes-cam")
+    assert tagged("no-such-tag") == ()
+
+
+def test_own_entries_may_bear_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[models.open_nsfw]\ntags = ["cam-models", "mine"]\n')
+    monkeypatch.setenv("CAMCOMPAT_CATALOG", str(own))
+    assert tagged("mine") == ("open_nsfw",)
+    assert tagged("cam-models")[-2:] == ("open_nsfw", "shapes-cam")
+    own.write_text('[models.open_nsfw]\ntags = "mine"\n')
+    with pytest.raises(DownloadError, match="tags"):
+        catalog()
+
+
+def test_files_that_a_python_package_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked into, never imported; without it, or without the files, there are none."""
+    package = tmp_path / "carrier"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise AssertionError('imported')")
+    (package / "deploy.prototxt").write_text("")
+    (tmp_path / "own.toml").write_text('[models.open_nsfw]\npackage = "carrier"\n')
+    monkeypatch.setenv("CAMCOMPAT_CATALOG", str(tmp_path / "own.toml"))
+    monkeypatch.setenv("CAMCOMPAT_HOME", str(tmp_path / "home"))
+    assert find("open_nsfw").carried() == {}
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find("open_nsfw").carried() == {"prototxt": package / "deploy.prototxt"}
+    assert find("open_nsfw").at_hand() == {} and find("vgg16").carried() == {}
+    assert find("shapes-cam").at_hand().keys() == {"prototxt", "caffemodel", "labels"}

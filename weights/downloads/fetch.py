@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from prototxt.errors import CamcompatError, DownloadError
+from prototxt.errors import CamcompatError, DownloadError, printable
 from weights.atomic import staging, sync
-from weights.downloads.lockfile import Entry, LockError, Lockfile
-from weights.downloads.policy import Policy
-from weights.downloads.progress import bar, say
-from weights.downloads.transfer import Received, SilentHostError, Transfer
+from weights.downloads.lockfile import LockError, Lockfile, Record
+from weights.downloads.transfer import Advance, Policy, Received, SilentHostError, Transfer
 from weights.downloads.verify_file import TruncatedError, verify
 from weights.locks import exclusive
-from weights.models import Model, RemoteFile, find
-from weights.models import home as default_home
+from weights.models import Model, RemoteFile, find, home as default_home
 
 __all__ = ["Check", "Outcome", "Policy", "download", "download_all"]
 
@@ -35,7 +33,7 @@ Check = Callable[[Path], None]
 class Outcome:
     """What became of one model in :func:`download_all`.
 
-    Args:
+    Attributes:
         name: the model, as asked for.
         ok: whether all its files are there and verified.
         detail: where they are, or what went wrong.
@@ -63,7 +61,7 @@ def download(
 ) -> Model:
     """See to it that a model's files are there and right, fetching what is missing.
 
-    Files that were placed by hand are accepted after the same checks. An interrupted download is gone on with.
+    Files that were placed by hand are accepted after the same checks. An interrupted download is resumed.
 
     Args:
         name: a name or alias of the catalogue, or an entry.
@@ -225,7 +223,7 @@ class _File:
             with contextlib.suppress(OSError):  # a home that is shared read-only: the file is verified each time
                 self._record(digests["sha256"], entry.url if entry and same else "")
 
-    def _judge(self, path: Path, digests: dict[str, str], entry: Entry | None) -> None:
+    def _judge(self, path: Path, digests: dict[str, str], entry: Record | None) -> None:
         """What size and published hashes do not decide: the lock file, and the caller's check."""
         if entry is not None and not self.file.hashes and entry.sha256 != digests["sha256"]:
             first = f"{entry.sha256} ({entry.size:,} bytes, {entry.date}, {entry.url or 'placed by hand'})"
@@ -242,7 +240,7 @@ class _File:
     def _record(self, sha256: str, url: str) -> None:
         status = self.path.stat()
         date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.lock.put(self.key, Entry(sha256, status.st_size, url, date, status.st_mtime_ns))
+        self.lock.put(self.key, Record(sha256, status.st_size, url, date, status.st_mtime_ns))
 
     def _download(self) -> None:
         lock, before = self.path.with_name(f".{self.file.name}.lock"), self._time()
@@ -250,7 +248,7 @@ class _File:
             if alone:
                 self._fetch(before, alone)
                 return
-        say(f"{self.model.name} {self.file.kind}: another process is fetching it, waiting", wanted=self.run.progress)
+        _say(f"{self.model.name} {self.file.kind}: another process is fetching it, waiting", wanted=self.run.progress)
         with exclusive(lock, wait=self.run.transfer.policy.patience) as alone:
             self._fetch(before, alone)
 
@@ -284,7 +282,7 @@ class _File:
             else:
                 return
             if url != self.file.urls[-1]:
-                say(f"{self.model.name}: {failures[-1]}; asking the next address", wanted=self.run.progress)
+                _say(f"{self.model.name}: {failures[-1]}; asking the next address", wanted=self.run.progress)
         raise self._error(f"{self.file.name} could not be downloaded: {', '.join(dict.fromkeys(failures))}")
 
     def _from_address(self, url: str, part: Path, *, shared: bool) -> None:
@@ -324,6 +322,31 @@ class _File:
             if shared:
                 self.lock.put_part(self.key, known)
 
-        with bar(f"{self.model.name} {self.file.kind}", wanted=self.run.progress) as advance:
+        with _bar(f"{self.model.name} {self.file.kind}", wanted=self.run.progress) as advance:
             known = self.lock.part(self.key) if shared else {}
             return self.run.transfer.receive(url, part, self.file, known=known, remember=remember, advance=advance)
+
+
+@contextlib.contextmanager
+def _bar(label: str, *, wanted: bool) -> Iterator[Advance]:
+    """Show a bar while the block runs, where somebody watches (stderr is a terminal); yields what advances it.
+
+    >>> with _bar("weights", wanted=False) as advance:
+    ...     advance(10, 100)
+    """
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _say(text: str, *, wanted: bool) -> None:
+    """One line where somebody watches."""
+    if wanted and sys.stderr.isatty():
+        print(printable(text), file=sys.stderr)

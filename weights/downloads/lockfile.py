@@ -15,7 +15,7 @@ from prototxt.errors import DownloadError
 from weights.atomic import replacing
 from weights.locks import exclusive
 
-__all__ = ["LOCK_NAME", "Entry", "LockError", "Lockfile"]
+__all__ = ["LOCK_NAME", "LockError", "Lockfile", "Record"]
 
 LOCK_NAME = "camcompat.lock"
 _PATIENCE = 10.0
@@ -26,10 +26,10 @@ class LockError(DownloadError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Record:
     """What one file was when it was verified.
 
-    Args:
+    Attributes:
         sha256: its hash.
         size: its bytes.
         url: where it came from, "" if it was placed by hand.
@@ -59,26 +59,26 @@ class Lockfile:
     def __init__(self, home: Path) -> None:
         self.path = home / LOCK_NAME
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> Record | None:
         """The entry of ``<model>/<file>``, or None.
 
         Raises:
             LockError: the lock file is damaged.
         """
-        found = self._read()["files"].get(key)
+        stored = self._read()["files"].get(key)
         try:
-            return None if found is None else Entry(**found)
+            return None if stored is None else Record(**stored)
         except TypeError as error:
             raise self._damaged(f"the entry {key!r} has wrong fields") from error
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: str, entry: Record) -> None:
         """Write an entry; raises LockError as :meth:`get` does."""
         self._change("files", key, asdict(entry))
 
     def part(self, key: str) -> dict[str, str]:
         """``url`` and ``validator`` (ETag or date) of an unfinished download, or {}."""
-        found = self._read()["parts"].get(key, {})
-        return {str(name): str(value) for name, value in found.items()}
+        stored = self._read()["parts"].get(key, {})
+        return {str(name): str(value) for name, value in stored.items()}
 
     def put_part(self, key: str, value: dict[str, str] | None) -> None:
         """Remember where an unfinished download comes from; None forgets it."""

@@ -8,26 +8,83 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prototxt.errors import DownloadError
 from weights.downloads.body import Pace, TransientError, chunks, encoding, inflated
-from weights.downloads.policy import Policy
-from weights.downloads.progress import Advance
 from weights.downloads.verify_file import Digests, TruncatedError, content, digests_of
 from weights.models import RemoteFile
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Received", "SilentHostError", "Transfer"]
+__all__ = ["Advance", "Policy", "Received", "SilentHostError", "Transfer"]
+
+Advance = Callable[[int, "int | None"], None]
+"""Called with the bytes there now and the bytes expected in all (None: unknown)."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient a download is; times in seconds.
+
+    Attributes:
+        retries: how often an address is tried again after a broken connection or an error of the server (429, 5xx).
+        backoff: the pause before the first retry; it doubles every time. A server's Retry-After may lengthen it.
+        longest_pause: no pause is longer, whatever a server asks for.
+        connect_timeout, read_timeout: how long to wait for the connection, and for the next bytes.
+        min_speed, min_speed_time: bytes per second, on average over so many seconds, below which a server is given up.
+        chunk: bytes per write.
+        patience: how long to wait for another process that is fetching the same file.
+
+    >>> Policy().read_timeout
+    60.0
+    """
+
+    retries: int = 2
+    backoff: float = 0.5
+    longest_pause: float = 30.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    min_speed: float = 1000.0
+    min_speed_time: float = 60.0
+    chunk: int = 1 << 16
+    patience: float = 600.0
+
+    @classmethod
+    def of_environment(cls) -> Policy:
+        """The defaults, with $CAMCOMPAT_TIMEOUT as both timeouts and $CAMCOMPAT_RETRIES as the retries, where set.
+
+        Raises:
+            DownloadError: one of them is not a number.
+        """
+        policy, timeout, retries = cls(), _number("CAMCOMPAT_TIMEOUT"), _number("CAMCOMPAT_RETRIES")
+        if timeout is not None:
+            policy = replace(policy, connect_timeout=timeout, read_timeout=timeout)
+        return policy if retries is None else replace(policy, retries=int(retries))
+
+
+def _number(variable: str) -> float | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # A timeout of 0 would forbid every connection, and sockets know no infinity.
+    if not (0 if variable == "CAMCOMPAT_RETRIES" else 0.001) <= value <= 1e6:
+        raise DownloadError(f"{text!r} is no such number", where=f"${variable}", remedy="set it to a number above 0")
+    return value
 
 
 @dataclass(frozen=True)
@@ -46,7 +103,7 @@ class SilentHostError(DownloadError):
 class Transfer:
     """The connections of one run; remembers hosts that did not answer, so that they are not waited for twice.
 
-    Args:
+    Attributes:
         policy: see :class:`Policy`.
     """
 
@@ -64,7 +121,7 @@ class Transfer:
         remember: Callable[[dict[str, str]], None],
         advance: Advance,
     ) -> Received:
-        """Fetch ``url`` into ``part``, going on from what is there if that is safe.
+        """Fetch ``url`` into ``part``, resuming from what is there if that is safe.
 
         Args:
             known: ``url`` and ``validator`` that belong to the bytes in ``part``, or {}.
@@ -78,19 +135,19 @@ class Transfer:
         host = urlsplit(url).netloc
         if host in self._silent:
             raise SilentHostError(self._silent[host], where=host)
-        one = _One(self, url, part, file, dict(known), remember, advance)
+        address = _Address(self, url, part, file, dict(known), remember, advance)
         for attempt in range(self.policy.retries + 1):
             if attempt:
-                pause = max(self.policy.backoff * 2 ** (attempt - 1), one.asked_pause)
+                pause = max(self.policy.backoff * 2 ** (attempt - 1), address.asked_pause)
                 time.sleep(min(pause, self.policy.longest_pause))
             try:
-                return one.attempt()
+                return address.attempt()
             except TransientError as error:
                 failure = str(error)
-        if not one.answered:
+        if not address.answered:
             self._silent[host] = failure
         size = part.stat().st_size if part.exists() else 0
-        if one.answered:
+        if address.answered:
             raise TruncatedError(failure) if size else DownloadError(failure)
         raise SilentHostError(failure, where=host)
 
@@ -110,7 +167,7 @@ class Transfer:
             raise TransientError(self.explain(error)) from error
         except requests.exceptions.TooManyRedirects as error:
             raise DownloadError(f"it redirects in a circle ({self._session.max_redirects} times)") from error
-        except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: an address that is none
+        except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: an address that is not one
             raise DownloadError(f"{type(error).__name__}: {error}") from error
 
     def explain(self, error: Exception) -> str:
@@ -132,7 +189,7 @@ class Transfer:
 
 
 @dataclass
-class _One:
+class _Address:
     """The attempts at one address."""
 
     transfer: Transfer
@@ -159,7 +216,7 @@ class _One:
         return self.attempt()
 
     def _resumable(self) -> int:
-        """The bytes to go on from: only where a published hash, or the same address's validator, can tell a mix-up."""
+        """How many bytes to resume from: some only where a hash, or the same address's validator, can tell a mix-up."""
         if not self.part.exists():
             return 0
         have = self.part.stat().st_size
@@ -175,7 +232,7 @@ class _One:
         return headers
 
     def _refuse_or_locate(self, response: requests.Response, have: int) -> tuple[int | None, int | None]:
-        """(first byte that comes, bytes in all); (None, bytes in all or None) where the part cannot be gone on from."""
+        """(first byte that comes, bytes in all); (None, bytes in all or None) where the part cannot be resumed."""
         status = response.status_code
         if status == 416 and have:
             return None, _total(response)
@@ -275,15 +332,15 @@ def _validator(response: requests.Response) -> str:
 
 
 def _first(response: requests.Response) -> int | None:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else None
 
 
 def _total(response: requests.Response) -> int | None:
     """The size of the whole file as announced, or None."""
-    found = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
-    if found:
-        return int(found[1])
+    match = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    if match:
+        return int(match[1])
     length = response.headers.get("Content-Length", "")
     if response.status_code != 200 or not length.isdigit() or response.headers.get("Content-Encoding"):
         return None

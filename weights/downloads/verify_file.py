@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prototxt.errors import DownloadError, WeightsError
+from prototxt.foreign import is_web_page, kind_of, lfs_pointer
 from weights.files.foreign import HEAD, refuse_foreign
 from weights.models import RemoteFile
 
 __all__ = ["Digests", "TruncatedError", "content", "digests_of", "verify"]
 
 _CHUNK = 1 << 21
-_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!\x1a")
-_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class TruncatedError(DownloadError):
@@ -52,13 +49,13 @@ class Digests:
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self.count += len(data)
-        for each in self._hashes.values():
-            each.update(data)
+        for state in self._hashes.values():
+            state.update(data)
 
     def hexdigests(self) -> dict[str, str]:
         """Hash name → hexadecimal digits; ``gitblob`` only if the announced length was the true one."""
         right = self.total is None or self.count == self.total
-        return {name: each.hexdigest() for name, each in self._hashes.items() if right or name != "gitblob"}
+        return {name: state.hexdigest() for name, state in self._hashes.items() if right or name != "gitblob"}
 
 
 def digests_of(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -91,13 +88,12 @@ def content(head: bytes, file: RemoteFile, *, where: str) -> None:
     """
     if not head:
         raise DownloadError("it is empty", where=where)
-    if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
+    if is_web_page(head):
         raise DownloadError(f"it is a web page (HTML), not {file.name}", where=where)
-    if head.startswith(_LFS):
-        size = re.search(rb"^size (\d+)", head, re.MULTILINE)
-        of = f" to a file of {int(size[1]):,} bytes" if size else ""
+    if pointer := lfs_pointer(head):
+        of = f" to a file of {pointer[0]:,} bytes" if pointer[0] is not None else ""
         raise DownloadError(f"it is a Git LFS pointer{of}, not the file itself", where=where)
-    if head.startswith(_ARCHIVES):
+    if kind_of(head).endswith("archive"):
         raise DownloadError(f"it is an archive, which is never unpacked, not {file.name}", where=where)
     if file.kind == "caffemodel":
         try:
@@ -127,13 +123,13 @@ def verify(path: Path, file: RemoteFile, *, digests: Mapping[str, str] | None = 
         raise TruncatedError(f"it is truncated: {size:,} bytes, expected {file.expected_size}", where=where)
     if size > file.limit:
         raise DownloadError(f"it is too large: {size:,} bytes, expected {_at_most(file)}", where=where)
-    found = dict(digests or {})
-    if {"sha256", *file.hashes} - found.keys():
-        found = digests_of(path, file.hashes)
+    hashes = dict(digests or {})
+    if {"sha256", *file.hashes} - hashes.keys():
+        hashes = digests_of(path, file.hashes)
     for name, expected in file.hashes.items():
-        if found[name] != expected:
-            raise DownloadError(f"its {name} is {found[name]}, published is {expected}", where=where)
-    return found
+        if hashes[name] != expected:
+            raise DownloadError(f"its {name} is {hashes[name]}, published is {expected}", where=where)
+    return hashes
 
 
 def _at_most(file: RemoteFile) -> str:

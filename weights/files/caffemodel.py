@@ -7,14 +7,15 @@ and lengths are read.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.generations.v1_types import V1_NUMBERS
 from prototxt.limits import get_limits, raise_hint
 from weights.files.blob import read_blob
 from weights.files.foreign import refuse_message
@@ -24,16 +25,7 @@ from weights.files.wire import LEN, VARINT, Strip, WireError, fields, strip
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["V1_TYPES", "StoredLayer", "Weights", "scan"]
-
-_V1_NAMES = (
-    "Accuracy BNLL Concat Convolution Data Dropout EuclideanLoss Flatten HDF5Data HDF5Output Im2col ImageData "
-    "InfogainLoss InnerProduct LRN MultinomialLogisticLoss Pooling ReLU Sigmoid Softmax SoftmaxWithLoss Split TanH "
-    "WindowData Eltwise Power SigmoidCrossEntropyLoss HingeLoss MemoryData ArgMax Threshold DummyData Slice MVN AbsVal "
-    "Silence ContrastiveLoss Exp Deconvolution"
-)
-V1_TYPES: Mapping[int, str] = MappingProxyType({0: "", **dict(enumerate(_V1_NAMES.split(), start=1))})
-"""V1LayerParameter.LayerType → the type's V2 name (``UpgradeV1LayerType``); 0 is NONE."""
+__all__ = ["StoredLayer", "Weights", "scan"]
 
 
 class _Numbers(NamedTuple):
@@ -49,7 +41,7 @@ _LAYERS, _LAYER = 2, 100  # NetParameter: V0 and V1 layers, V2 layers
 _STRIP: Strip = {_LAYERS: {6: None, 1: {50: None}}, _LAYER: {7: None}}
 
 
-@dataclass
+@dataclasses.dataclass
 class StoredLayer:
     """One layer as a file stores it.
 
@@ -61,7 +53,7 @@ class StoredLayer:
 
     name: str = ""
     type: str = ""
-    blobs: list[np.ndarray] = field(default_factory=list)
+    blobs: list[np.ndarray] = dataclasses.field(default_factory=list)
     version: str = "V2"
 
 
@@ -183,19 +175,19 @@ def _layer(data: memoryview, start: int, end: int, version: str) -> StoredLayer:
     most = get_limits().blobs_per_layer
     inner: StoredLayer | None = None
     try:
-        for found in fields(data, start, end):
-            if found.number == numbers.name and found.wire == LEN:
-                layer.name = _string(data, found.start, found.end)
-            elif found.number == numbers.type and found.wire == LEN and version != "V1":
-                layer.type = _string(data, found.start, found.end)
-            elif found.number == numbers.type and found.wire == VARINT and version == "V1":
-                layer.type = V1_TYPES.get(found.value, f"V1LayerParameter.LayerType {found.value}")
-            elif found.number == numbers.blobs and found.wire == LEN:
-                layer.blobs.append(read_blob(data, found.start, found.end))
+        for field in fields(data, start, end):
+            if field.number == numbers.name and field.wire == LEN:
+                layer.name = _string(data, field.start, field.end)
+            elif field.number == numbers.type and field.wire == LEN and version != "V1":
+                layer.type = _string(data, field.start, field.end)
+            elif field.number == numbers.type and field.wire == VARINT and version == "V1":
+                layer.type = V1_NUMBERS.get(field.value, f"V1LayerParameter.LayerType {field.value}")
+            elif field.number == numbers.blobs and field.wire == LEN:
+                layer.blobs.append(read_blob(data, field.start, field.end))
                 if len(layer.blobs) > most:
                     raise WireError(f"it has more than {most:,} blobs; {raise_hint('blobs_per_layer')}", start)
-            elif found.number == 1 and found.wire == LEN and version == "V1":
-                inner = _layer(data, found.start, found.end, "V0")
+            elif field.number == 1 and field.wire == LEN and version == "V1":
+                inner = _layer(data, field.start, field.end, "V0")
     except WireError as error:
         error.inside = error.inside or (
             f'blob {len(layer.blobs)} of layer "{layer.name[:80]}"' if layer.name else "a layer"
@@ -214,14 +206,14 @@ def scan(data: memoryview, where: str) -> tuple[list[StoredLayer], str, tuple[st
     seen: set[tuple[int, int]] = set()
     most = get_limits().layers
     try:
-        for found in fields(data, 0, len(data)):
-            seen.add((found.number, found.wire))
+        for field in fields(data, 0, len(data)):
+            seen.add((field.number, field.wire))
             if (1, VARINT) in seen:  # never in a NetParameter
                 continue
-            if found.number == _LAYERS and found.wire == LEN:
-                old.append(_layer(data, found.start, found.end, "V1"))
-            elif found.number == _LAYER and found.wire == LEN:
-                new.append(_layer(data, found.start, found.end, "V2"))
+            if field.number == _LAYERS and field.wire == LEN:
+                old.append(_layer(data, field.start, field.end, "V1"))
+            elif field.number == _LAYER and field.wire == LEN:
+                new.append(_layer(data, field.start, field.end, "V2"))
             if len(old) + len(new) > most:
                 raise WeightsError(f"it has more than {most:,} layers", where=where, remedy=raise_hint("layers"))
     except WireError as error:

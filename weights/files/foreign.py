@@ -1,18 +1,17 @@
-"""What a file is that is no weight file: people pass web pages, pointers and other frameworks' files by mistake."""
+"""What a file is that is not a weight file: people pass web pages, pointers and other frameworks' files by mistake."""
 
 from __future__ import annotations
 
 import re
 
 from prototxt.errors import WeightsError
-from prototxt.foreign import kind_of
+from prototxt.foreign import HDF5, ZIP, is_web_page, kind_of, lfs_pointer
 
-__all__ = ["HDF5_SIGNATURE", "HEAD", "refuse_foreign", "refuse_message"]
+__all__ = ["HEAD", "refuse_foreign", "refuse_message"]
 
 HEAD = 4096
 """As many first bytes as :func:`refuse_foreign` wants."""
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _AGAIN = "download the file again"
 _UNPACK = "unpack it and give the file inside"
 _CAFFEMODEL = "give a .caffemodel or .caffemodel.h5"
@@ -31,19 +30,14 @@ def _text(head: bytes) -> str | None:
     return None if re.search(r"[\x00-\x08\x0b\x0e-\x1f\x7f]", text) else text
 
 
-def _lfs_pointer(text: str) -> str | None:
-    if not text.startswith("version https://git-lfs.github.com/spec/"):
-        return None
-    oid, size = re.search(r"^oid (\S+)", text, re.M), re.search(r"^size (\d+)", text, re.M)
-    return f"size {int(size[1]):,} bytes, oid {oid[1]}" if oid and size else "incomplete"
-
-
 def _refuse_text(text: str, where: str) -> None:
-    if pointer := _lfs_pointer(text):
+    plain = text.encode()
+    if pointer := lfs_pointer(plain):
+        size, oid = pointer
+        says = f"size {size:,} bytes, oid {oid}" if size is not None and oid else "incomplete"
         remedy = "run `git lfs pull`, or download the file itself"
-        raise WeightsError(f"it is a Git LFS pointer ({pointer}), not the weights", where=where, remedy=remedy)
-    start = text.lstrip().lower()
-    if start.startswith(("<!doctype html", "<html", "<head", "<?xml", "<!--")):
+        raise WeightsError(f"it is a Git LFS pointer ({says}), not the weights", where=where, remedy=remedy)
+    if is_web_page(plain) or text.lstrip().startswith(("<?xml", "<!--")):
         raise WeightsError("it is a web page (HTML or XML), not weights", where=where, remedy=_AGAIN)
     if re.search(r"^\s*(name|input|layers?|input_dim|input_shape)\s*[:{]", text, re.M):
         remedy = "give the .caffemodel here and this file as the net: are the two swapped?"
@@ -53,12 +47,12 @@ def _refuse_text(text: str, where: str) -> None:
 
 
 def _refuse_zip(head: bytes, where: str) -> None:
+    """Refuse a zip archive that is another framework's way to store weights, told by its first member."""
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
     if name.endswith((b"/data.pkl", b"/version", b"/.data/serialization_id", b"/.format_version")):
         raise WeightsError("it is a PyTorch file (.pt, .pth), not weights of Caffe", where=where, remedy=_CAFFEMODEL)
     if name.endswith(b".npy"):
         raise WeightsError("it is a numpy archive (.npz), not weights of Caffe", where=where, remedy=_CAFFEMODEL)
-    raise WeightsError("it is a zip archive, not weights", where=where, remedy=_UNPACK)
 
 
 def refuse_foreign(head: bytes, where: str) -> None:
@@ -73,11 +67,11 @@ def refuse_foreign(head: bytes, where: str) -> None:
     if not head.strip(b"\x00"):
         raise WeightsError("it begins with nothing but zero bytes", where=where, remedy=_AGAIN)
     what = kind_of(head)
-    if what:
+    if what == ZIP:
+        _refuse_zip(head, where)
+    if what and what != HDF5:
         remedy = _UNPACK if what.endswith("archive") else _CAFFEMODEL
         raise WeightsError(f"it is {what}, not weights", where=where, remedy=remedy)
-    if head.startswith(b"PK\x03\x04"):
-        _refuse_zip(head, where)
     text = _text(head)
     if text is not None:
         _refuse_text(text, where)

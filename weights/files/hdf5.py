@@ -16,8 +16,8 @@ import numpy as np
 
 from prototxt.errors import WeightsError
 from prototxt.limits import get_limits, raise_hint
+from weights.files.blob import to_float32
 from weights.files.caffemodel import StoredLayer, Weights
-from weights.files.shapes import to_float32
 from weights.files.writer import replacing
 
 __all__ = ["read_hdf5", "write_hdf5"]
@@ -149,7 +149,7 @@ def write_hdf5(path: str | os.PathLike[str], layers: Mapping[str, Sequence[np.nd
     Args:
         path: the file; replaced whole or not at all.
         layers: layer name → blobs of any float dtype. (Caffe itself reads no layer with a slash in its name from HDF5.)
-    Raises: WeightsError if h5py is missing, a blob is no float array, or the file cannot be written.
+    Raises: WeightsError if h5py is missing, a blob is not a float array, or the file cannot be written.
 
     >>> from tempfile import mkdtemp
     >>> path = os.path.join(mkdtemp(), "net.caffemodel.h5")

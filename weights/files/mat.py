@@ -1,7 +1,7 @@
 """MATLAB files of version 5 (-v6, -v7), as far as a mean picture needs them: one numeric array by its name.
 
 SciPy's ``loadmat`` reads all of the format, but some damaged files end the whole process in it (segmentation faults in
-SciPy 1.17.1, found by this project's fuzzing): it is no reader for files of strangers.
+SciPy 1.17.1, found by this project's fuzzing): it must not read files of strangers.
 
 Source: MathWorks, "MAT-File Format", chapter "Level 5 MAT-File Format".
 """
@@ -25,7 +25,7 @@ _HEADER = 128
 
 
 class MatError(ValueError):
-    """Bytes that MATLAB never writes, or an array that is no mean; callers turn it into a WeightsError."""
+    """Bytes that MATLAB never writes, or an array that is not a mean; callers turn it into a WeightsError."""
 
 
 def _element(data: memoryview, at: int, order: str) -> tuple[int, memoryview, int]:
@@ -113,7 +113,7 @@ def read_mat(data: bytes, names: tuple[str, ...], most: int) -> np.ndarray | Non
         most: bytes that compressed variables may unpack to, in all.
 
     Returns: float32 or float64, in MATLAB's order of axes.
-    Raises: MatError: the file is damaged, of another version, or the variable is no array of real numbers.
+    Raises: MatError: the file is damaged, of another version, or the variable is not an array of real numbers.
 
     >>> import io, scipy.io
     >>> file = io.BytesIO()
@@ -127,12 +127,12 @@ def read_mat(data: bytes, names: tuple[str, ...], most: int) -> np.ndarray | Non
     version = data[125] if order == "<" else data[124]
     if version != 1:
         raise MatError(f"it is of version {version}; version 7.3 is an HDF5 file")
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     try:
         for body in _bodies(memoryview(data), order, most):
             entry = _matrix(body, order, names)
             if entry is not None:
-                found[entry[0]] = entry[1]
+                arrays[entry[0]] = entry[1]
     except zlib.error as error:
         raise MatError(f"a compressed variable is damaged ({error})") from error
-    return next((found[name] for name in names if name in found), None)
+    return next((arrays[name] for name in names if name in arrays), None)

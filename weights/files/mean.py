@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.foreign import HDF5, MATLAB, NPY, kind_of
 from prototxt.limits import get_limits, raise_hint
-from weights.files.blob import read_blob
-from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
+from weights.files.blob import read_blob, to_float32
+from weights.files.foreign import HEAD, refuse_foreign
 from weights.files.mat import MatError, read_mat
-from weights.files.shapes import to_float32
 from weights.files.wire import LEN, WireError, fields
 
 __all__ = ["read_mean"]
@@ -79,7 +79,7 @@ def _mat(data: bytes, where: str) -> np.ndarray:
 def _binaryproto(data: bytes, where: str) -> np.ndarray:
     view = memoryview(data)
     try:
-        if any((found.number, found.wire) in ((1, LEN), (2, LEN), (100, LEN)) for found in fields(view, 0, len(view))):
+        if any((field.number, field.wire) in ((1, LEN), (2, LEN), (100, LEN)) for field in fields(view, 0, len(view))):
             raise WeightsError("it is no mean file, perhaps a .caffemodel", where=where, remedy=_GIVE)
         return read_blob(view, 0, len(view))
     except WireError as error:
@@ -87,7 +87,7 @@ def _binaryproto(data: bytes, where: str) -> np.ndarray:
 
 
 def _shaped(array: np.ndarray, where: str) -> np.ndarray:
-    """(C, H, W) from what is stored; anything that is no picture in this order is refused."""
+    """(C, H, W) from what is stored; anything that is not a picture in this order is refused."""
     if array.ndim == 1:
         array = array[:, None, None]
     while array.ndim > 3 and array.shape[0] == 1:
@@ -131,11 +131,12 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
         raise WeightsError("no such file", where=where, remedy="check the path") from None
     except OSError as error:
         raise WeightsError(f"it cannot be read ({error.strerror})", where=where, remedy=_GIVE) from error
-    if data.startswith(b"\x93NUMPY"):
+    kind = kind_of(data[:HEAD])
+    if kind == NPY:
         return _shaped(_npy(data, where), where)
-    if data.startswith(b"MATLAB "):
+    if kind == MATLAB:
         return _shaped(_mat(data, where), where)
-    if data.startswith(HDF5_SIGNATURE):
+    if kind == HDF5:
         raise WeightsError("it is an HDF5 file, not a mean file", where=where, remedy=_GIVE)
     try:
         refuse_foreign(data[:HEAD], where)

@@ -7,8 +7,9 @@ import stat
 from pathlib import Path
 
 from prototxt.errors import WeightsError
+from prototxt.foreign import HDF5, kind_of
 from weights.files.caffemodel import Weights, scan
-from weights.files.foreign import HDF5_SIGNATURE, HEAD, refuse_foreign
+from weights.files.foreign import HEAD, refuse_foreign
 from weights.files.hdf5 import read_hdf5
 from weights.files.mapped import MappedFile
 
@@ -16,13 +17,13 @@ __all__ = ["read"]
 
 
 def _map(path: Path, where: str) -> MappedFile | None:
-    """The file's bytes, mapped; None for an HDF5 file. Everything that is no weight file is refused here."""
+    """The file's bytes, mapped; None for an HDF5 file. Everything that is not a weight file is refused here."""
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise WeightsError("it is no regular file", where=where, remedy="give a .caffemodel or .caffemodel.h5")
             head = file.read(HEAD)
-            if head.startswith(HDF5_SIGNATURE):
+            if kind_of(head) == HDF5:
                 return None
             refuse_foreign(head, where)
             return MappedFile(file)
@@ -46,6 +47,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
     Source: ``ReadNetParamsFromBinaryFileOrDie``, ``Net::CopyTrainedLayersFromHDF5``.
 
     >>> from tempfile import mkdtemp
+    >>> import numpy as np
     >>> from weights.files.writer import write
     >>> path = Path(mkdtemp()) / "net.caffemodel"
     >>> write(path, "net", {"conv1": [np.ones((2, 3, 1, 1))]}, types={"conv1": "Convolution"})

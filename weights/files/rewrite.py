@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prototxt.errors import WeightsError
+from weights.files.blob import fit, to_float32
 from weights.files.caffemodel import scan
 from weights.files.reader import read
-from weights.files.shapes import fit, to_float32
 from weights.files.writer import replacing
 
 __all__ = ["rewrite"]
@@ -44,7 +44,6 @@ def rewrite(
     True
     """
     where = os.fspath(template)
-    where = os.fspath(template)
     with read(template) as weights:
         if weights.version == "HDF5":
             raise WeightsError("an HDF5 file is no template", where=where, remedy="give a .caffemodel, or no template")
@@ -57,8 +56,8 @@ def rewrite(
 
 def _overwrite(whole: np.ndarray, layers: Mapping[str, Sequence[np.ndarray]], where: str) -> list[str]:
     """Put the blobs into the bytes of a file."""
-    found = scan(whole.data, where)[0]
-    stored = {layer.name: layer.blobs for layer in found if layer.blobs}  # of a name, the last one counts
+    scanned = scan(whole.data, where)[0]
+    stored = {layer.name: layer.blobs for layer in scanned if layer.blobs}  # of a name, the last one counts
     changed = []
     for name, blobs in layers.items():
         if name not in stored:

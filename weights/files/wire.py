@@ -142,14 +142,14 @@ def run(data: memoryview, first: Field, end: int) -> np.ndarray:
     count, step = 1, 64
     while True:
         offset = first.tag + count * width
-        rows = min(step, (end - offset) // width)
-        if rows <= 0:
+        repeats = min(step, (end - offset) // width)
+        if repeats <= 0:
             break
-        block = np.frombuffer(data, np.uint8, rows * width, offset).reshape(rows, width)
+        block = np.frombuffer(data, np.uint8, repeats * width, offset).reshape(repeats, width)
         same = (block[:, : head.size] == head).all(axis=1)
-        good = rows if same.all() else int(same.argmin())
+        good = repeats if same.all() else int(same.argmin())
         count += good
-        if good < rows:
+        if good < repeats:
             break
         step = min(step * 2, 1 << 20)
     block = np.frombuffer(data, np.uint8, count * width, first.tag).reshape(count, width)

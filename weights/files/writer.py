@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 
 from prototxt.errors import WeightsError
+from prototxt.generations.v1_types import V1_NUMBERS
 from weights import atomic
-from weights.files.caffemodel import V1_TYPES
-from weights.files.shapes import to_float32
+from weights.files.blob import to_float32
 from weights.files.wire import VARINT, delimited, tag, varint
 
 if TYPE_CHECKING:
@@ -77,16 +77,16 @@ def _plain(name: str, layers: _Layers, types: Mapping[str, str], version: str, w
     if unknown:
         remedy = "give types={layer: type}, or a NetParameter"
         raise WeightsError(f'the type of layer "{unknown[0]}" is not given', where=where, remedy=remedy)
-    numbers = {spelt: number for number, spelt in V1_TYPES.items()}
-    found: list[bytes] = []
+    numbers = {spelt: number for number, spelt in V1_NUMBERS.items()}
+    bodies: list[bytes] = []
     for layer in types:
         if version == "V2":
-            found.append(delimited(1, layer.encode()) + delimited(2, types[layer].encode()))
+            bodies.append(delimited(1, layer.encode()) + delimited(2, types[layer].encode()))
         elif types[layer] in numbers:
-            found.append(delimited(4, layer.encode()) + tag(5, VARINT) + varint(numbers[types[layer]]))
+            bodies.append(delimited(4, layer.encode()) + tag(5, VARINT) + varint(numbers[types[layer]]))
         else:
             raise WeightsError(f'V1 has no type "{types[layer]}"', where=where, remedy="write it as V2")
-    return delimited(1, name.encode()), found
+    return delimited(1, name.encode()), bodies
 
 
 def _parsed(net: Any, layers: _Layers, where: str) -> tuple[bytes, list[str], list[bytes]]:
@@ -102,13 +102,13 @@ def _parsed(net: Any, layers: _Layers, where: str) -> tuple[bytes, list[str], li
     head = type(net)()
     head.CopyFrom(net)
     head.ClearField("layer")
-    found: list[bytes] = []
+    bodies: list[bytes] = []
     for layer in net.layer:
         copy = type(layer)()
         copy.CopyFrom(layer)
         copy.ClearField("blobs")
-        found.append(copy.SerializePartialToString())
-    return head.SerializePartialToString(), names, found
+        bodies.append(copy.SerializePartialToString())
+    return head.SerializePartialToString(), names, bodies
 
 
 def write(
@@ -128,7 +128,7 @@ def write(
         layers: layer name → blobs, of any float dtype and shape.
         types: layer name → type, in the order wanted; only with a name for ``net``, and then needed.
         version: "V2", or "V1" with four legacy dims as old files have them (only with a name for ``net``).
-    Raises: WeightsError if a layer is not in the net, a blob is no float array, or the file cannot be written.
+    Raises: WeightsError if a layer is not in the net, a blob is not a float array, or the file cannot be written.
 
     Caffe, like every reader built on protobuf, reads at most 2 GB; :func:`weights.read` has no such limit.
 

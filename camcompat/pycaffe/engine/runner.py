@@ -12,7 +12,7 @@ from camcompat.pycaffe.engine.blob import Blob, BlobVec
 from camcompat.pycaffe.engine.store import Store
 from camcompat.pycaffe.engine.structure import Step, feeds_softmax
 from camcompat.pycaffe.errors import CaffeError
-from converters.graph.dims import Shape
+from converters.graph.dims import at_one
 from converters.graph.graph import Value
 from converters.lowering.lower_net import Lowered, accumulate_in_double, lower
 from prototxt import Layer, Net
@@ -62,7 +62,7 @@ class Runner:
 
     def top_shapes(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """The shapes of the tops for these of the bottoms; a size that only the data decide counts as 1."""
-        return [_known(value.shape) for value in self._prepare(shapes).tops]
+        return [at_one(value.shape) for value in self._prepare(shapes).tops]
 
     def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
         """The tops, from the bottoms."""
@@ -133,10 +133,6 @@ class Runner:
             if learned or not any(_within(value, blob) for value in live):
                 prepared.copies.append((blob, blob.data.copy()))
         return prepared
-
-
-def _known(shape: Shape) -> tuple[int, ...]:
-    return tuple(dim if isinstance(dim, int) else 1 for dim in shape)
 
 
 def _within(value: Value, blob: Blob) -> bool:

@@ -35,7 +35,7 @@ class TorchPlan(Emitter):
     """
 
     def __init__(self, graph: Graph, tops: Sequence[Value]) -> None:
-        self.lowered = graph
+        self.primitives = graph
         self._slots: dict[int, _Ref] = {}
         self._count = count()
         self._constants: dict[int, Value] = {}
@@ -151,7 +151,8 @@ class TorchPlan(Emitter):
 
     def _size(self, dim: Sym) -> _Ref:
         sizes = [
-            (self.tensor(symbol.source), symbol.axis) for symbol in map(self.lowered.symbols.__getitem__, dim.symbols)
+            (self.tensor(symbol.source), symbol.axis)
+            for symbol in map(self.primitives.symbols.__getitem__, dim.symbols)
         ]
         axes = [axis for _, axis in sizes]
 

@@ -1,1 +1,1 @@
-"""Who may say what the numbers should be: one file an oracle."""
+"""Who may say what the numbers should be: a file registers what it adds (`registry.oracle`), and is found by itself."""

@@ -54,8 +54,7 @@ def main(kind: str, folder: Path) -> None:
     wanted = [(blob, layer, top) for blob, layer, top in json.loads((folder / "blobs.json").read_text("utf-8"))]
     names = json.loads((folder / "inputs.json").read_text("utf-8"))
     given = {name: feeds[str(place)] for place, name in enumerate(names)}
-    found = (run_caffe if kind == "caffe" else run_cv2)(folder, given, wanted)
-    arrays: dict[str, Any] = dict(found)
+    arrays: dict[str, Any] = dict((run_caffe if kind == "caffe" else run_cv2)(folder, given, wanted))
     np.savez(folder / "values.npz", **arrays)
 
 

@@ -8,16 +8,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from camcompat.verification.oracles.registry import Inquiry, NotAtHand, Oracle, oracle
+from camcompat.verification.subject import write_caffemodel
+
 if TYPE_CHECKING:
+    from camcompat.verification.report.findings import OracleResult
     from camcompat.verification.subject import Arrays, Subject
 
-__all__ = ["KNOWN_DEVIATIONS", "NotAtHand", "known_deviation", "run_peer"]
+__all__ = ["KNOWN_DEVIATIONS", "known_deviation", "opencv", "pycaffe", "run_peer"]
 
 WORKER = Path(__file__).with_name("peer_worker.py")
 TIMEOUT = 600  # seconds
@@ -28,8 +32,20 @@ ASK = {
 NAMES = {"cv2": "OpenCV", "caffe": "pycaffe"}
 
 
-class NotAtHand(Exception):
-    """An oracle that cannot be asked, with the reason."""
+@oracle("pycaffe", place=30, authority=True)
+def pycaffe(self: Oracle, inquiry: Inquiry) -> Iterator[OracleResult]:
+    """Caffe itself."""
+    yield inquiry.judged(self.reference(*_answer("caffe", inquiry)))
+
+
+@oracle("OpenCV 4", place=40)
+def opencv(self: Oracle, inquiry: Inquiry) -> Iterator[OracleResult]:
+    """OpenCV's importer of Caffe's files."""
+    yield inquiry.judged(self.reference(*_answer("cv2", inquiry), partial(known_deviation, inquiry.subject)))
+
+
+def _answer(kind: str, inquiry: Inquiry) -> tuple[str, dict[str, np.ndarray]]:
+    return run_peer(kind, inquiry.subject, inquiry.feeds, inquiry.subject.chosen(inquiry.feeds))
 
 
 def run_peer(kind: str, subject: Subject, feeds: Arrays, blobs: Sequence[str]) -> tuple[str, dict[str, np.ndarray]]:
@@ -115,40 +131,12 @@ def _definitions(subject: Subject) -> Iterator[bytes]:
 
 def _write_weights(subject: Subject, target: Path) -> None:
     """The caffemodel, or (for weights that are no such file) one that is written from the lowered net."""
-    import weights
-
     source = subject.caffemodel
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if path is not None and path.suffix == ".caffemodel":
         target.symlink_to(path.resolve())
-        return
-    weights.write(target, subject.net.message, _blobs(subject))
-
-
-def _blobs(subject: Subject) -> dict[str, list[np.ndarray]]:
-    """Every layer's blobs, as they are asked for when the net is lowered."""
-    from converters.lowering.blobs import blob_source
-    from converters.lowering.lower_net import lower
-
-    source = _Recording(blob_source(subject.caffemodel))
-    lower(subject.net, source)
-    return {name: [blobs[place] for place in sorted(blobs)] for name, blobs in source.asked.items()}
-
-
-class _Recording:
-    """A source of blobs that remembers what was asked of it."""
-
-    def __init__(self, source: Any) -> None:
-        self.source, self.asked = source, dict[str, dict[int, np.ndarray]]()
-
-    def count(self, layer: Any) -> int | None:
-        number: int | None = self.source.count(layer)
-        return number
-
-    def get(self, layer: Any, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        array: np.ndarray = self.source.get(layer, index, shape)
-        self.asked.setdefault(layer.name, {})[index] = array
-        return array
+    else:
+        write_caffemodel(subject.net, source, target)
 
 
 KNOWN_DEVIATIONS = {

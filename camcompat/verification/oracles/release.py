@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from camcompat.verification.compare import WHOLE, BlobError, compare_blob
-from camcompat.verification.oracles.peers import NotAtHand
-from camcompat.verification.oracles.stored import references
-from camcompat.verification.report.findings import Finding, OracleResult
+from camcompat.verification.evidence import references
+from camcompat.verification.oracles.registry import Inquiry, NotAtHand, Oracle, oracle
+from camcompat.verification.report.findings import Finding
 
 if TYPE_CHECKING:
+    from camcompat.verification.report.findings import OracleResult
     from camcompat.verification.subject import Subject
 
-__all__ = ["compare_release"]
+__all__ = ["release"]
 
-NAME = "the release's cached activations"
 CLASSIFIER, CHANNELS, CLASSES = "CAM_fc", 1024, 1000
 # The cached activations were computed on a GPU, of a picture that MATLAB had decoded and resized.
 ACTIVATIONS, SCORES = 1e-2, 1e-2
 
 
-def compare_release(subject: Subject, folder: str | os.PathLike[str] | None) -> OracleResult:
-    """Compare GoogLeNet-CAM with what its authors stored of it.
+@oracle("the release's cached activations", place=20)
+def release(self: Oracle, inquiry: Inquiry) -> Iterator[OracleResult]:
+    """GoogLeNet-CAM against what its authors stored of it.
 
-    Args:
-        subject: the net.
-        folder: where `data_net.mat` and `data_img1.mat` lie; None looks into the folder of references.
-
-    Raises:
-        NotAtHand: another net, files that are missing, or weights that are not the published ones.
+    `data_net.mat` and `data_img1.mat` lie in the folder that was named, or in the folder of references.
     """
+    subject = inquiry.subject
     weights = _classifier(subject)
     if weights is None:
         raise NotAtHand("it is about GoogLeNet-CAM for ImageNet only")
-    files = _folder(folder)
+    files = _folder(inquiry.release)
     published = _mat(files / "data_net.mat")["weights_LR"].T
-    result = OracleResult(NAME, "agrees", version=files.name)
+    result = self.result(version=files.name)
     place = next(i for i, layer in enumerate(subject.net.layers) if layer.name == CLASSIFIER)
     errors = compare_blob(weights, published)
     if errors[2] < 0.5:  # other weights have nothing to do with these
@@ -52,7 +50,7 @@ def compare_release(subject: Subject, folder: str | os.PathLike[str] | None) -> 
         words = f"{CLASSIFIER}'s weights are not the published weights_LR: they differ by {errors[1]:.1e}"
         result.finding = Finding(CLASSIFIER, "InnerProduct", "weights_LR", errors[1], {}, words)
     _picture(subject, files, result, place)
-    return result
+    yield result
 
 
 def _classifier(subject: Subject) -> np.ndarray | None:
@@ -64,18 +62,18 @@ def _classifier(subject: Subject) -> np.ndarray | None:
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:
-    shared = references()
-    found = Path(folder) if folder is not None else shared / "cam" if shared is not None else None
-    if found is None or not (found / "data_net.mat").is_file():
+    stored = references()
+    path = Path(folder) if folder is not None else stored / "cam" if stored is not None else None
+    if path is None or not (path / "data_net.mat").is_file():
         raise NotAtHand("data_net.mat of the release is not at hand (--release FOLDER)")
-    return found
+    return path
 
 
 def _mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
-    found: dict[str, Any] = loadmat(str(path))
-    return found
+    arrays: dict[str, Any] = loadmat(str(path))
+    return arrays
 
 
 def _picture(subject: Subject, files: Path, result: OracleResult, depth: int) -> None:

@@ -23,11 +23,11 @@ def print_report(report: Report) -> None:
     table.add_column("blobs", justify="right")
     table.add_column("largest", justify="right")
     table.add_column("remark", overflow="fold")
-    for each in report.oracles:
-        worst = each.worst
+    for oracle in report.oracles:
+        worst = oracle.worst
         largest = f"{worst.relative:.1e}" if worst else ""
-        status = f"[{COLOURS[each.status]}]{each.status}[/]"
-        table.add_row(_text(each.name), status, str(len(each.blobs) or ""), largest, _text(_remark(each)))
+        status = f"[{COLOURS[oracle.status]}]{oracle.status}[/]"
+        table.add_row(_text(oracle.name), status, str(len(oracle.blobs) or ""), largest, _text(_remark(oracle)))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)

@@ -93,7 +93,7 @@ class OracleResult:
     @property
     def worst(self) -> BlobError | None:
         """The blob that is farthest beyond its tolerance, or nearest to it."""
-        return max(self.blobs, key=lambda each: each.relative / each.tolerance, default=None)
+        return max(self.blobs, key=lambda blob: blob.relative / blob.tolerance, default=None)
 
     @property
     def ran(self) -> bool:
@@ -124,36 +124,38 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether something was asked, and nothing differs that is not explained."""
-        ran = [each for each in self.oracles if each.ran]
-        return bool(ran) and all(each.status != "differs" for each in ran)
+        ran = [oracle for oracle in self.oracles if oracle.ran]
+        return bool(ran) and all(oracle.status != "differs" for oracle in ran)
 
     @property
     def verdict(self) -> str:
         """The result in a sentence."""
-        ran = [each for each in self.oracles if each.ran]
-        bad = [each for each in ran if each.status == "differs"]
+        ran = [oracle for oracle in self.oracles if oracle.ran]
+        bad = [oracle for oracle in ran if oracle.status == "differs"]
         if not ran:
             return "Not verified: no oracle is at hand."
         if not bad:
-            worst = max((each.worst.relative for each in ran if each.worst and each.status == "agrees"), default=0.0)
-            explained = sum(each.status == "explained" for each in ran)
+            worst = max(
+                (oracle.worst.relative for oracle in ran if oracle.worst and oracle.status == "agrees"), default=0.0
+            )
+            explained = sum(oracle.status == "explained" for oracle in ran)
             head = "Exact" if self.dtype == "float32" else f"Reduced to {self.dtype}, within what that costs"
             text = f"{head}: {len(ran) - explained} of {len(ran)} oracles agree; "
             text += f"the largest difference is {worst:.1e} of a blob's maximum"
             differ = "differs, which is explained" if explained == 1 else "differ, which is explained"
             return f"{text}; {explained} {differ}." if explained else f"{text}."
-        told = dict.fromkeys(each.finding.words if each.finding else each.reason for each in (bad[0], bad[-1]))
+        told = dict.fromkeys(oracle.finding.words if oracle.finding else oracle.reason for oracle in (bad[0], bad[-1]))
         where = " ".join(f"{words[:1].upper()}{words[1:]}." for words in told if words)
         return f"Not exact: {len(bad)} of {len(ran)} oracles differ. {where}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; what is not finite becomes text."""
         oracles = []
-        for each in self.oracles:
-            entry = asdict(each)
-            entry["blobs"] = [{**asdict(blob), "ok": blob.ok} for blob in each.blobs]
-            if each.maps is not None:
-                entry["maps"] = {**asdict(each.maps), "ok": each.maps.ok}
+        for oracle in self.oracles:
+            entry = asdict(oracle)
+            entry["blobs"] = [{**asdict(blob), "ok": blob.ok} for blob in oracle.blobs]
+            if oracle.maps is not None:
+                entry["maps"] = {**asdict(oracle.maps), "ok": oracle.maps.ok}
                 entry["maps"].pop("examples")
             oracles.append(entry)
         plain = {
@@ -174,9 +176,9 @@ class Report:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         return _plain(value.item())
     return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -27,8 +27,8 @@ def depth_plot(report: Report, oracles: Sequence[OracleResult]) -> str:
     Returns:
         An ``<svg>`` element; its colours are CSS classes ``s0``, ``s1``, …; every name is escaped.
     """
-    shown = [each for each in oracles if each.blobs]
-    highest = max((_exponent(blob) for each in shown for blob in each.blobs), default=-4.0)
+    shown = [oracle for oracle in oracles if oracle.blobs]
+    highest = max((_exponent(blob) for oracle in shown for blob in oracle.blobs), default=-4.0)
     top = max(-4, min(1, int(highest) + 1))
     axis = _Axis(len(report.layers), top)
     parts = [
@@ -73,7 +73,7 @@ def _grid(axis: _Axis, top: int) -> list[str]:
 
 
 def _tolerance(axis: _Axis, shown: Sequence[OracleResult]) -> list[str]:
-    limits = {blob.depth: blob.tolerance for each in shown for blob in each.blobs if blob.tolerance >= WHOLE}
+    limits = {blob.depth: blob.tolerance for oracle in shown for blob in oracle.blobs if blob.tolerance >= WHOLE}
     if not limits:
         return []
     common = min(limits.values())

@@ -20,7 +20,7 @@ NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True)
-class Options:
+class DetectionOptions:
     """The layer's parameters, checked; `labels` are the classes besides the background."""
 
     classes: int
@@ -35,7 +35,7 @@ class Options:
     keep_top_k: int
 
 
-def _options(view: LayerView, p: Params) -> Options:
+def _options(view: LayerView, p: Params) -> DetectionOptions:
     if not p.has("num_classes") or p.num_classes < 1:
         raise view.error("num_classes is missing or 0", "state how many classes there are, the background included")
     nms = p.nms_param
@@ -49,7 +49,7 @@ def _options(view: LayerView, p: Params) -> Options:
     labels = tuple(label for label in range(p.num_classes) if label != p.background_label_id)
     if not labels:
         raise view.error("its only class is the background", "set background_label_id: -1, or num_classes")
-    return Options(
+    return DetectionOptions(
         classes=p.num_classes,
         labels=labels,
         share_location=p.share_location,
@@ -84,11 +84,13 @@ def detection_output(ops: Ops, view: LayerView, loc: Value, conf: Value, prior: 
     return ops.unsqueeze(_select(ops, options, boxes, scores), 0, 1)
 
 
-def _locations(options: Options) -> int:
+def _locations(options: DetectionOptions) -> int:
     return 1 if options.share_location else options.classes
 
 
-def _check(view: LayerView, options: Options, loc: Value, conf: Value, prior: Value, arm: tuple[Value, ...]) -> int:
+def _check(
+    view: LayerView, options: DetectionOptions, loc: Value, conf: Value, prior: Value, arm: tuple[Value, ...]
+) -> int:
     """The number of priors; an error where another bottom does not have as many."""
     if len(prior.shape) < 3 or prior.shape[1] != 2:
         raise view.error(f"the priors have shape {prior.shape}; (1, 2, 4 x priors) is expected")
@@ -108,7 +110,7 @@ def _check(view: LayerView, options: Options, loc: Value, conf: Value, prior: Va
     return priors
 
 
-def _decode(ops: Ops, options: Options, loc: Value, prior: Value, variance: Value) -> Value:
+def _decode(ops: Ops, options: DetectionOptions, loc: Value, prior: Value, variance: Value) -> Value:
     """Offsets (N, P, L, 4) and priors (1 or N, P, 1, 4) → boxes (N, P, L, 4) [xmin ymin xmax ymax]."""
     offset = loc if options.variance_encoded else ops.mul(variance, loc)
     if options.code_type == "CORNER":
@@ -132,7 +134,7 @@ def _objects_only(ops: Ops, scores: Value, first: Value, threshold: float) -> Va
     return ops.where(unlikely, ops.const(background, "background"), scores)
 
 
-def _select(ops: Ops, options: Options, boxes: Value, scores: Value) -> Value:
+def _select(ops: Ops, options: DetectionOptions, boxes: Value, scores: Value) -> Value:
     """Boxes (N, P, L, 4) and scores (N, P, C) → the rows (K, 7) that Caffe keeps."""
     batch, priors = boxes.shape[0], static(boxes.shape[1])
     labels = np.asarray(options.labels)
@@ -160,7 +162,7 @@ def _select(ops: Ops, options: Options, boxes: Value, scores: Value) -> Value:
     return ops.gather(table, ops.nonzero(flags, "detections"), 0)
 
 
-def _keep(ops: Ops, options: Options, boxes: Value, best: Value) -> Value:
+def _keep(ops: Ops, options: DetectionOptions, boxes: Value, best: Value) -> Value:
     """Which candidates (N, classes, k) stay, as (N, classes·k) of 1 and 0."""
     batch, classes, count = best.shape
     rows, each = numel((batch, classes)), static(numel((classes, count)))

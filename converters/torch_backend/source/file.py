@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ from converters.lowering.build import NetLike, build, umask
 from converters.options import Options, Shapes
 from converters.torch_backend.module import torch_module
 from converters.torch_backend.net import TorchNet
-from converters.torch_backend.source.about import paragraphs
-from converters.torch_backend.source.plan import Plan
+from converters.torch_backend.source.net_source import NetSource
 from weights import atomic
 
 __all__ = ["python_source", "save_weights", "to_python", "write_python"]
@@ -91,10 +90,10 @@ def save_weights(module: TorchNet, path: Path, metadata: Mapping[str, Any] | Non
     """
     from safetensors.torch import save_file
 
-    plan = Plan(module)
-    state = {plan.key(name): tensor.detach().clone().contiguous() for name, tensor in module.state_dict().items()}
+    written = NetSource(module)
+    state = {written.key(name): tensor.detach().clone().contiguous() for name, tensor in module.state_dict().items()}
     kept = {name: value for name, value in (metadata or {}).items() if name in ("provenance", "preprocess", "source")}
-    about = json.dumps({"layers": plan.layers(), **kept}, sort_keys=True, default=str)
+    about = json.dumps({"layers": written.layers(), **kept}, sort_keys=True, default=str)
     with atomic.replacing(path) as temporary:
         save_file(state, str(temporary), metadata={"camcompat": about})
         temporary.chmod(0o666 & ~umask())  # safetensors makes it private
@@ -108,5 +107,65 @@ def python_source(
     metadata: Mapping[str, Any] | None = None,
 ) -> str:
     """The module as the text of a Python file."""
-    plan = Plan(module)
-    return plan.text(paragraphs(plan, source, metadata or {}))
+    written = NetSource(module)
+    return written.text(_paragraphs(written, source, metadata or {}))
+
+
+def _paragraphs(written: NetSource, source: str, metadata: Mapping[str, Any]) -> list[str]:
+    """What the docstring of a written file says: where it comes from, and what it wants as input."""
+    found = [f"{written.name}: a Caffe net in PyTorch.", " ".join(_origin(source, metadata))]
+    found.append(" ".join([*_inputs(written), _preprocess(written, metadata)]).strip())
+    moved = [(layer, path) for layer, path in written.layers().items() if "." in path]
+    names = "Attributes carry the names of the Caffe layers"
+    if moved:
+        layer, path = moved[0]
+        names += f", those of repeated structure inside of it: layer {layer} is {path}"
+    found.append(f"{names}. load() reads the weights from the .safetensors beside this file; they are a state_dict.")
+    return [each for each in found if each]
+
+
+def _origin(source: str, metadata: Mapping[str, Any]) -> Iterator[str]:
+    origin: Mapping[str, Any] = metadata.get("provenance", {})
+    version = origin.get("versions", {}).get("camcompat", "")
+    yield f"Written by camcompat{f' {version}' if version and version != 'source' else ''} from {source}."
+    for what in ("prototxt", "caffemodel"):
+        entry = origin.get(what, {})
+        if "sha256" in entry:
+            yield f"{entry.get('file', what)}: sha256 {entry['sha256']}."
+    about = metadata.get("source", {})
+    if isinstance(about, Mapping):
+        told = [str(about[key]) for key in ("title", "address", "licence") if about.get(key)]
+        if told:
+            yield f"The model: {', '.join(told)}."
+
+
+def _inputs(written: NetSource) -> Iterator[str]:
+    for name, shape in written.inputs():
+        yield f"Input {name}: float32 ({', '.join(map(str, shape))})."
+
+
+def _preprocess(written: NetSource, metadata: Mapping[str, Any]) -> str:
+    recipe = metadata.get("preprocess")
+    if isinstance(recipe, Mapping):
+        return " ".join(_recipe(recipe))
+    pictures = any(len(shape) == 4 and shape[1] == 3 for _, shape in written.inputs())
+    habit = "Caffe's pictures are BGR from 0 to 255 minus the training set's mean; the prototxt does not tell which."
+    return habit if pictures else ""
+
+
+def _recipe(recipe: Mapping[str, Any]) -> Iterator[str]:
+    mean = recipe.get("mean")
+    told = f" minus the mean {_numbers(mean)}" if isinstance(mean, (list, tuple)) and len(mean) <= 4 else ""
+    scale = f", times {recipe['scale']:g}" if recipe.get("scale") not in (None, 1, 1.0) else ""
+    yield f"{recipe.get('channels', 'BGR')} pixels from 0 to 255{told}{scale};"
+    size, crop = recipe.get("resize"), recipe.get("crop")
+    if isinstance(size, int):
+        yield f"the picture's shorter side is resized to {size},"
+    elif size:
+        yield f"the picture is resized to {' x '.join(map(str, size))},"
+    if crop:
+        yield f"of which the central {' x '.join(map(str, crop))} are taken."
+
+
+def _numbers(values: Any) -> str:
+    return f"({', '.join(f'{float(value):g}' for value in values)})"

@@ -9,11 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from camcompat.benchmark import as_markdown
-from camcompat.benchmark.contestants import onnxruntime_forward
-from camcompat.benchmark.nets import subjects, vgg16
+from camcompat.benchmark.contestants import FORWARD, Forms, forward
+from camcompat.benchmark.nets import bench_nets, vgg16
 from camcompat.benchmark.page import tables
-from camcompat.benchmark.processes import run_by_turns
-from camcompat.benchmark.race import Contestant, race
+from camcompat.benchmark.race import Contestant, race, run_by_turns
 from camcompat.cli import main
 from prototxt import CamcompatError
 
@@ -39,10 +38,10 @@ def test_whole_processes_report_time_and_memory(tmp_path: Path) -> None:
 
 
 def test_nets_to_measure(tmp_path: Path) -> None:
-    (subject,) = subjects(["shapes-cam"], tmp_path)
-    assert subject.shape == (1, 3, 96, 96) and subject.known
+    (net,) = bench_nets(["shapes-cam"], tmp_path)
+    assert net.shape == (1, 3, 96, 96) and net.known
     with pytest.raises(CamcompatError, match="no-such-net"):
-        list(subjects(["no-such-net"], tmp_path))
+        list(bench_nets(["no-such-net"], tmp_path))
     small = vgg16(1 / 64, tmp_path)
     assert 0.1e6 < small.caffemodel.stat().st_size < 3e6
 
@@ -79,6 +78,13 @@ def test_ratios_are_peers_over_ours() -> None:
     assert conversion[2][1] == ["a", "553", "to_onnx", "0.400", "2.00×", "29 MB", "24 MB"]
 
 
+def test_another_contestant_is_another_column() -> None:
+    rows = [*REPORT["forward"], row("MNN", batch=1, seconds=0.02)]  # type: ignore[misc]
+    times, ratios, _ = tables({**REPORT, "forward": rows})
+    assert times[1][-2:] == ["torch", "MNN"] and ratios[1][-2:] == ["MNN", "cost of CAM"]
+    assert ratios[2][0][-2:] == ["2.00×", "+2.0 %"]
+
+
 def test_the_page_says_how_to_repeat_it() -> None:
     page = as_markdown(REPORT, "camcompat bench --markdown docs/performance.md")
     for part in ("P, 2 cores", "torch 2", "2026-01-02", "camcompat bench --markdown docs/performance.md", "| 2.50× |"):
@@ -99,7 +105,9 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
 def test_a_contestant_runs(tmp_path: Path) -> None:
     import converters
 
-    (subject,) = subjects(["shapes-cam"], tmp_path)
-    path = converters.to_onnx(subject.definition, subject.caffemodel, tmp_path / "net.onnx")
-    prob, *_, cams = onnxruntime_forward(path, (2, 3, 96, 96))()
+    (net,) = bench_nets(["shapes-cam"], tmp_path)
+    path = converters.to_onnx(net.definition, net.caffemodel, tmp_path / "net.onnx")
+    forms = Forms(net.definition, net.caffemodel, path, path, path, path)
+    prob, *_, cams = forward("onnxruntime with CAM", forms, (2, 3, 96, 96))()
     assert prob.shape == (2, 10) and cams.shape == (2, 5, 12, 12)
+    assert next(iter(FORWARD)) == "onnxruntime"

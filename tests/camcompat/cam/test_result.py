@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from camcompat.boxes import find_boxes
-from camcompat.cam.pipelines.base import make_pipeline
 from camcompat.boxes.rule import ChosenRule
+from camcompat.cam.pipelines.base import make_pipeline
 from camcompat.cam.result import Result
-from camcompat.commands.tables import CSV_HEADER, csv_lines
+from camcompat.commands.cam import CSV_HEADER, csv_lines
 from camcompat.pictures.preprocess import Preprocess
 from prototxt.errors import CamcompatError
 

@@ -17,11 +17,10 @@ from cli_helpers import Run, refused
 import converters
 import prototxt
 import weights
-from camcompat.commands.options import CAM_MODELS
 from camcompat.conversion.converter import convert_model
 from camcompat.conversion.proof import Proof
 from converters import CamcompatWarning
-from weights.models import find
+from weights.models import find, tagged
 
 
 def test_convert_writes_and_proves(run: Run, files: tuple[Path, Path]) -> None:
@@ -157,7 +156,7 @@ def test_a_file_is_no_folder_for_results(run: Run) -> None:
 def test_list(run: Run) -> None:
     text = run("list").stdout
     entries = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
-    for name in (*CAM_MODELS, "open_nsfw", "bvlc_googlenet"):
+    for name in (*tagged("cam-models"), "open_nsfw", "bvlc_googlenet"):
         assert name in text
         assert entries[name]["licence"]
         assert entries[name]["citation"]

@@ -13,9 +13,7 @@ from google.protobuf import text_format
 
 import camcompat.pycaffe as caffe
 import prototxt
-from camcompat.pycaffe import draw
-from camcompat.pycaffe import layers as L
-from camcompat.pycaffe import params as P
+from camcompat.pycaffe import draw, layers as L, params as P
 from camcompat.pycaffe.proto import caffe_pb2
 
 # caffe_pb2

@@ -10,18 +10,26 @@ from scipy.io import loadmat
 
 import converters
 import prototxt
-from camcompat.verification import verify
-from camcompat.verification.oracles.peers import NotAtHand
-from camcompat.verification.oracles.release import compare_release
-from camcompat.verification.oracles.stored import find_evidence, read_evidence
+from camcompat.verification import OracleResult, verify
+from camcompat.verification.evidence import (
+    caffe_runs,
+    find_evidence,
+    read_evidence,
+    reference_prototxt,
+    references,
+)
+from camcompat.verification.judge import Case
+from camcompat.verification.oracles.registry import Inquiry, NotAtHand
+from camcompat.verification.oracles.release import release
 from camcompat.verification.subject import Subject
 from camcompat.verification.targets import everything, targets_of
+from weights.models import find
 
 STORED = "Caffe's stored outputs"
 
 
 @pytest.fixture(autouse=True)
-def references(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def named_folder(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMCOMPAT_SHARED", str(shared))
 
 
@@ -99,17 +107,23 @@ def subject(shared: Path, weights: object, folder: Path) -> Subject:
     return Subject.build(shared / "cam" / "models" / "deploy_googlenetCAM.prototxt", weights, None, folder)
 
 
+def asked(net: Subject, folder: Path | None) -> OracleResult:
+    """What the oracle of the release says; no input is needed to ask it."""
+    (found,) = release.ask(release, Inquiry(net, Case(net, {}, {}, {}), release=folder))
+    return found
+
+
 def test_synthetic_weights_are_not_the_published_ones(shared: Path, tmp_path: Path) -> None:
     net = subject(shared, converters.Synthetic(), tmp_path)
     with pytest.raises(NotAtHand, match="not the published weights"):
-        compare_release(net, None)
+        asked(net, None)
     with pytest.raises(NotAtHand, match="not at hand"):
-        compare_release(net, tmp_path)
+        asked(net, tmp_path)
 
 
 def test_the_release_tells_a_classifier_from_the_rest(shared: Path, weights_lr: np.ndarray, tmp_path: Path) -> None:
     """CAM_fc is the published one; the features before it are not, and img1's activations show that."""
-    found = compare_release(subject(shared, Published(weights_lr), tmp_path), shared / "cam")
+    found = asked(subject(shared, Published(weights_lr), tmp_path), shared / "cam")
     classifier, *rest = found.blobs
     assert classifier.blob == "weights_LR" and classifier.relative == 0
     assert {blob.blob for blob in rest} == {"CAM_conv", "prob"} and not any(blob.ok for blob in rest)
@@ -119,7 +133,7 @@ def test_the_release_tells_a_classifier_from_the_rest(shared: Path, weights_lr: 
 def test_a_changed_classifier_is_not_the_published_one(shared: Path, weights_lr: np.ndarray, tmp_path: Path) -> None:
     other = weights_lr.copy()
     other[500, 3] += 0.1 * np.abs(other).max()
-    found = compare_release(subject(shared, Published(other), tmp_path), shared / "cam")
+    found = asked(subject(shared, Published(other), tmp_path), shared / "cam")
     assert found.status == "differs" and not found.blobs[0].ok
     assert found.finding is not None and "not the published weights_LR" in found.finding.words
 
@@ -131,3 +145,43 @@ def test_everything_names_the_nets_of_the_issue(shared: Path, tmp_path: Path, mo
     assert len([name for name in names if name.endswith("-synthetic")]) == 5
     (target,) = targets_of(["vgg16-cam-imagenet"], synthetic=True)
     assert target.prototxt == shared / "cam" / "models" / "deploy_vgg16CAM.prototxt" and target.caffemodel is None
+
+
+def test_no_folder_is_searched_that_was_not_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not even one that lies beside the checkout."""
+    for named in (None, "", str(tmp_path / "missing")):
+        monkeypatch.delenv("CAMCOMPAT_SHARED", raising=False)
+        if named is not None:
+            monkeypatch.setenv("CAMCOMPAT_SHARED", named)
+        assert references() is None and list(caffe_runs()) == []
+        assert reference_prototxt(find("vgg16-cam-imagenet")) is None
+
+
+def test_outputs_of_published_files_go_with_these_wherever_the_catalogue_says_they_are(tmp_path: Path) -> None:
+    files = find("open_nsfw").carried()
+    if not files:
+        pytest.skip("the package nsfw, which carries the published weights, is not installed")
+    net = prototxt.load(files["prototxt"])
+    assert [entry.source.name for entry in find_evidence(net, files["prototxt"], files["caffemodel"])] == [
+        "open_nsfw.npz"
+    ]
+    changed = tmp_path / "deploy.prototxt"
+    changed.write_bytes(files["prototxt"].read_bytes() + b"\n")
+    assert find_evidence(net, changed, files["caffemodel"]) == []
+    assert ("open_nsfw", files["caffemodel"]) in [(target.name, target.caffemodel) for target in everything()]
+
+
+def test_pictures_are_prepared_as_the_catalogue_says(shared: Path, tmp_path: Path) -> None:
+    """The folder's name is that of the model whose mean is subtracted."""
+    net = prototxt.load(shared / "corpus" / "squeezenet_v10_deepcomp.prototxt")
+    evidence = read_evidence(shared / "squeezenet" / "expected.npz", net)
+    with np.load(evidence.source) as file:
+        picture = file["rgb/img1"]
+    assert evidence.feeds["data"].shape == (3, 3, 227, 227) and list(evidence.blobs) == ["pool_final"]
+    red, green, blue = (float(value) for value in picture[9, 5])
+    assert list(evidence.feeds["data"][0, :, 9, 5]) == [blue - 104, green - 117, red - 123]
+    strange = tmp_path / "no-such-model" / "expected.npz"
+    strange.parent.mkdir()
+    strange.write_bytes(evidence.source.read_bytes())
+    with pytest.raises(prototxt.CamcompatError, match="not named after a model of the catalogue"):
+        read_evidence(strange, net)

@@ -12,7 +12,7 @@ from onnxruntime import InferenceSession, SessionOptions
 import converters
 import prototxt
 import weights
-from converters.cam.head import find_cam_head, why_no_head
+from converters.cam.head import class_maps, find_cam_head, why_no_head
 from prototxt.errors import CamcompatError
 
 DATA = 'input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 5 }'
@@ -90,6 +90,21 @@ def test_the_mean_of_a_map_is_its_score_but_for_a_constant(form: str, tail: str,
     assert cams.shape == (2, 7, 6, 5)
     assert np.ptp(means) > 0.01
     assert np.abs((means - means[::-1]) - (scores - zero)).max() <= 1e-5 * max(1, np.abs(scores).max())
+
+
+@pytest.mark.parametrize("form", LINEAR)
+def test_class_maps_in_float64_are_those_of_the_file(form: str, tmp_path: Path) -> None:
+    net = prototxt.loads(DATA + LINEAR[form] + SOFTMAX)
+    path = converters.to_onnx(net, converters.Synthetic(), tmp_path / "net.onnx", cam=True)
+    x = np.random.RandomState(3).standard_normal((2, 3, 6, 5)).astype(np.float32)
+    classes, cams = InferenceSession(path).run(["classes", "cams"], {"data": x})
+    graph = converters.lower(net, converters.Synthetic()).graph
+    head = find_cam_head(graph)
+    assert head is not None
+    features = converters.NumpyNet(graph.pruned({"features": head.features})).run({"data": x})["features"]
+    maps = class_maps(head, features, classes)
+    assert (maps.dtype, maps.shape) == (np.float64, (2, 5, 6, 5))
+    assert np.abs(maps - cams).max() <= 1e-5 * np.abs(maps).max()
 
 
 NONE = {

@@ -19,7 +19,7 @@ import torch
 import converters
 import prototxt
 from converters.torch_backend.source.file import python_source
-from converters.torch_backend.source.plan import Plan
+from converters.torch_backend.source.net_source import NetSource
 from weights.models import find
 
 SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
@@ -46,15 +46,15 @@ def alone(module: converters.TorchNet) -> torch.nn.Module:
     space: dict[str, object] = {"__name__": "written"}
     exec(compile(python_source(module), "written.py", "exec"), space)
     with torch.device("meta"):  # nothing is drawn at random only to be overwritten
-        written = space[Plan(module).name]()
-    plan = Plan(module)
-    written.load_state_dict({plan.key(key): tensor for key, tensor in module.state_dict().items()}, assign=True)
+        written = space[NetSource(module).name]()
+    source = NetSource(module)
+    written.load_state_dict({source.key(key): tensor for key, tensor in module.state_dict().items()}, assign=True)
     return written.eval()
 
 
 def run(module: converters.TorchNet, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
     """The written source's outputs by blob."""
-    names = list(Plan(module)._returned()[0])
+    names = list(NetSource(module)._returned()[0])
     with torch.no_grad():
         result = alone(module)(*map(torch.from_numpy, inputs))
     assert isinstance(result, dict) or len(names) == 1
@@ -226,7 +226,7 @@ def test_the_source_has_one_attribute_for_each_layer_of_the_net(written: Path) -
     """A hook finds every layer with numbers of its own under its name."""
     model = find("shapes-cam")
     net = converters.to_torch(model.path("prototxt"), model.path("caffemodel"))
-    paths = Plan(net).layers()
+    paths = NetSource(net).layers()
     made = dict(alone(net).named_modules())
     for layer in prototxt.load(model.path("prototxt")).layers:
         if layer.type not in ("Input", "Concat"):

@@ -9,8 +9,9 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import PrototxtError, from_message, load, loads
-from prototxt.generations.upgrade import V1_TYPES, upgrade
+from prototxt.generations.upgrade import upgrade
 from prototxt.generations.v0 import V0_TYPES
+from prototxt.generations.v1_types import V1_NUMBERS, V1_TYPES
 from prototxt.schema import message_class
 
 
@@ -344,3 +345,12 @@ def test_a_message_of_another_caffe_pb2_is_understood() -> None:
     foreign = GetMessageClass(pool.FindMessageTypeByName("caffe.NetParameter"))
     net = text_format.Parse(INPUT + 'layers { name: "r" type: RELU bottom: "x" top: "y" }', foreign())
     assert from_message(net).outputs == ("y",)
+
+
+def test_v1_numbers_match_the_schema() -> None:
+    numbers = message_class("V1LayerParameter").DESCRIPTOR.enum_types_by_name["LayerType"].values_by_name
+    special = {"": "NONE", "SoftmaxWithLoss": "SOFTMAX_LOSS"}
+    for number, name in V1_NUMBERS.items():
+        spelt = special.get(name) or next(key for key in numbers if key.replace("_", "") == name.upper())
+        assert numbers[spelt].number == number
+    assert V1_NUMBERS[4] == "Convolution" and V1_NUMBERS[14] == "InnerProduct" and V1_NUMBERS[39] == "Deconvolution"

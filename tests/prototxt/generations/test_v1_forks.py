@@ -9,8 +9,8 @@ import pytest
 from google.protobuf import text_format
 
 from prototxt import loads
-from prototxt.generations.upgrade import V1_TYPES, upgrade
-from prototxt.generations.v1_types import FORK_TYPES
+from prototxt.generations.upgrade import upgrade
+from prototxt.generations.v1_types import FORK_TYPES, V1_TYPES
 from prototxt.schema import message_class
 
 

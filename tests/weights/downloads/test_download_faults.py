@@ -28,7 +28,7 @@ from file_server import (
 
 from prototxt.errors import DownloadError
 from weights.downloads.fetch import download
-from weights.downloads.policy import Policy
+from weights.downloads.transfer import Policy
 
 
 @pytest.fixture

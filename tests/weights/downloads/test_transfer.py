@@ -146,7 +146,7 @@ def test_interrupted_download_leaves_only_the_part(
         if count > 100_000:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("weights.downloads.transfer._One._refuse_excess", interrupt)
+    monkeypatch.setattr("weights.downloads.transfer._Address._refuse_excess", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path, weights_at(server.serve("/a", ranges(DATA)), min_size=1))
     assert folder(tmp_path) == {"net.caffemodel.part"}

@@ -112,18 +112,6 @@ def test_embedded_net_has_no_blobs(caffe: SimpleNamespace, tmp_path: Path, versi
     assert found.SerializeToString(deterministic=True) == net.SerializeToString(deterministic=True)
 
 
-def test_v1_type_names_match_the_schema() -> None:
-    schema = pytest.importorskip("prototxt.schema")
-    from weights.files.caffemodel import V1_TYPES
-
-    numbers = schema.message_class("V1LayerParameter").DESCRIPTOR.enum_types_by_name["LayerType"].values_by_name
-    special = {"": "NONE", "SoftmaxWithLoss": "SOFTMAX_LOSS"}
-    for number, name in V1_TYPES.items():
-        spelt = special.get(name) or next(key for key in numbers if key.replace("_", "") == name.upper())
-        assert numbers[spelt].number == number
-    assert V1_TYPES[4] == "Convolution" and V1_TYPES[14] == "InnerProduct" and V1_TYPES[39] == "Deconvolution"
-
-
 # ---- real files -------------------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ def local_errors(
     """
     known = {id(graph.blobs[name]): name for name in reversed(list(values)) if name in graph.blobs}
     order = {id(node): place for place, node in enumerate(graph.nodes)}
-    found: dict[str, Local] = {}
+    stretches: dict[str, Local] = {}
     for name in values if blobs is None else blobs:
         value = graph.blobs.get(name)
         if value is None or value.producer is None:
@@ -64,8 +64,8 @@ def local_errors(
         result = _evaluate(graph, name, nodes, sources, known, values)
         if result is not None:
             layers = tuple(dict.fromkeys(node.layer for node in nodes))
-            found[name] = Local(name, layers, tuple(known[id(x)] for x in sources), *result)
-    return found
+            stretches[name] = Local(name, layers, tuple(known[id(x)] for x in sources), *result)
+    return stretches
 
 
 def _stretch(end: Value, known: Mapping[int, str], order: Mapping[int, int]) -> tuple[list[Node], list[Value]] | None:

@@ -17,12 +17,12 @@ from converters.torch_backend.source.forward import Block, Body, body
 from converters.torch_backend.source.layout import call, docstring, items, text
 from converters.torch_backend.source.repeats import find_repeats
 
-__all__ = ["Plan"]
+__all__ = ["NetSource"]
 
 _IMPORTED = {"torch", "nn", "Tensor", "Path", "self", "load", "float", "dict", "str", "super", "__file__"}
 
 
-class Plan:
+class NetSource:
     """A converted net as source.
 
     Attributes:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from camcompat.verification.compare import SUMS, compare_blob
+from camcompat.verification.compare import SUMS, compare_blob, least_top5, tolerance_of
 from camcompat.verification.report.findings import MapAgreement
-from camcompat.verification.tolerances import least_top5, tolerance_of
 
 if TYPE_CHECKING:
     from camcompat.verification.subject import Arrays, Subject
@@ -21,7 +20,7 @@ EXAMPLES = 4
 
 
 def reference_maps(head: CamHead, features: np.ndarray, prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The maps of the five best classes: features · classifier weights, in float64 (CVPR 2016, equation 2).
+    """The maps of the five best classes, in float64.
 
     Args:
         head: the CAM head, with the classifier's weights as the caffemodel has them.
@@ -30,13 +29,18 @@ def reference_maps(head: CamHead, features: np.ndarray, prob: np.ndarray) -> tup
     Returns:
         classes (N, k) and maps (N, k, h, w).
     """
-    scores = prob.reshape(len(features), -1)
-    classes = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    classes = np.argsort(-prob.reshape(len(features), -1), axis=1, kind="stable")[:, :TOP]
+    return classes, class_maps(head, features, classes)
+
+
+def class_maps(head: CamHead, features: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The maps of these classes: features · classifier weights, in float64 (CVPR 2016, equation 2)."""
+    features = features.astype(np.float64)
     if head.weight is None:
-        return classes, features[np.arange(len(features))[:, None], classes].astype(np.float64)
+        return np.asarray(features[np.arange(len(features))[:, None], classes])
     assert head.weight.data is not None
     rows = np.asarray(head.weight.data, np.float64).reshape(head.classes, -1)[classes]
-    return classes, np.einsum("nkc,nchw->nkhw", rows, features.astype(np.float64))
+    return np.asarray(np.einsum("nkc,nchw->nkhw", rows, features))
 
 
 def compare_maps(
@@ -113,9 +117,9 @@ def _least_iou(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int]) -> f
         boxes = find_boxes(np.asarray(whole), rule="paper") if np.asarray(whole).max() > 0 else []
         return (boxes[0].x, boxes[0].y, boxes[0].width, boxes[0].height) if boxes else None
 
-    found = [(first_box(a), first_box(b)) for a, b in zip(ours, theirs)]
-    shares = [_iou(a, b) if a and b else float(a == b) for a, b in found]
-    return min(shares) if any(a or b for a, b in found) else None
+    pairs = [(first_box(a), first_box(b)) for a, b in zip(ours, theirs)]
+    shares = [_iou(a, b) if a and b else float(a == b) for a, b in pairs]
+    return min(shares) if any(a or b for a, b in pairs) else None
 
 
 def _iou(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:

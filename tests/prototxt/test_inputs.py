@@ -43,5 +43,5 @@ def test_input_errors() -> None:
 
 def test_sizes_are_whole_numbers() -> None:
     text = 'input: "x" input_shape { dim: 1 dim: 2 } layer { type: "ReLU" bottom: "x" top: "y" }'
-    with pytest.raises(PrototxtError, match=r'\(1, 2\.5\) given for input "x" is none; give whole numbers'):
+    with pytest.raises(PrototxtError, match=r'\(1, 2\.5\), given for input "x", is not a shape; give whole numbers'):
         loads(text, input_shapes={"x": (1, 2.5)})
