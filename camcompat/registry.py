@@ -1,13 +1,13 @@
-"""What users choose by name, such as a box rule: one object in one module of a folder, with the options it takes."""
+"""What users choose by name, such as a box rule: an object each, in a module of its own, found by itself."""
 
 from __future__ import annotations
 
-import pkgutil
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Option", "Registry"]
+__all__ = ["Registry"]
 
 
 class Named(Protocol):
@@ -20,61 +20,42 @@ class Named(Protocol):
 Entry = TypeVar("Entry", bound=Named)
 
 
-@dataclass(frozen=True)
-class Option:
-    """An option of what is chosen by name: a keyword argument in Python, ``--name`` on the command line.
-
-    Attributes:
-        name: of the argument.
-        type: of the value: ``int``, ``float``, ``bool`` for a flag, or the words that it may be.
-        default: the value where none is given.
-        help: a sentence for ``--help``.
-        metavar: what stands for the value there; None: the name of its type.
-        count: how many values there are.
-    """
-
-    name: str
-    type: type | tuple[str, ...]
-    default: Any
-    help: str
-    metavar: str | None = None
-    count: int = 1
-
-
 class Registry(Generic[Entry]):
-    """Entries by name. Every module of the folder adds its own; they are imported when the first name is asked for.
+    """Entries by name. Every module of a folder adds its own; they are imported when the first name is asked for.
 
     Args:
         folder: the package whose modules hold the entries.
-        default: the name that stands first.
+        order: entry → what all of them are sorted by.
     """
 
-    def __init__(self, folder: str, *, default: str) -> None:
-        self._folder, self._default = folder, default
+    def __init__(self, folder: str, *, order: Callable[[Entry], Any]) -> None:
+        self._folder, self._order = folder, order
         self._entries: dict[str, Entry] = {}
         self._complete = False
 
-    def add(self, entry: Entry) -> None:
-        """Register an entry under its name.
+    def add(self, entry: Entry) -> Entry:
+        """Register an entry under its name, and return it.
 
         Raises:
             ValueError: another entry has this name.
         """
         if self._entries.setdefault(entry.name, entry) is not entry:
             raise ValueError(f"{self._folder}: two entries are called {entry.name!r}")
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        if not self._complete:
+            for module in iter_modules(import_module(self._folder).__path__):
+                import_module(f"{self._folder}.{module.name}")
+            self._complete = True
+        return iter(sorted(self._entries.values(), key=self._order))
 
     def names(self) -> tuple[str, ...]:
-        """Return all names: the default first, the others in alphabetical order."""
-        if not self._complete:
-            folder = import_module(self._folder)
-            for module in pkgutil.iter_modules(folder.__path__, f"{self._folder}."):
-                import_module(module.name)
-            self._complete = True
-        return tuple(sorted(self._entries, key=lambda name: (name != self._default, name)))
+        """Return all names, in order."""
+        return tuple(entry.name for entry in self)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()
 
     def __getitem__(self, name: str) -> Entry:
-        self.names()
-        return self._entries[name]
+        return {entry.name: entry for entry in self}[name]

@@ -66,8 +66,8 @@ def _commands() -> Iterator[str]:
         command = main.get_command(click.Context(main), name)
         assert command is not None
         yield name
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
+        for parameter in command.get_params(click.Context(command)):
+            if isinstance(parameter, click.Option) and "--help" not in parameter.opts:
                 yield from (f"{name} {flag}" for flag in (*parameter.opts, *parameter.secondary_opts))
                 for choice in getattr(parameter.type, "choices", ()):
                     yield f"{name} {parameter.opts[-1]} {choice}"

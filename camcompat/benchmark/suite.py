@@ -18,6 +18,7 @@ import converters
 from camcompat.benchmark.contestants import FORWARD, Forms, conversions
 from camcompat.benchmark.nets import BenchNet, bench_nets, vgg16
 from camcompat.benchmark.race import Contestant, Process, Timing, race, run_by_turns
+from camcompat.cam.session import allowed_cores
 from camcompat.conversion.metadata import description
 from camcompat.conversion.reduction import quantise
 from weights.models import find

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from camcompat.boxes.grey import check_map
-from camcompat.registry import Option, Registry
+from camcompat.registry import Registry
 from prototxt.errors import CamcompatError
 
 __all__ = [
-    "RULES", "Box", "BoxRule", "ChosenRule", "Corners", "Rule", "check_options", "find_boxes", "overlaps",
+    "RULES", "Box", "BoxRule", "ChosenRule", "Corners", "Option", "Rule", "check_options", "find_boxes", "overlaps",
     "release_corners",
 ]  # fmt: skip
 
@@ -85,6 +85,27 @@ def _area(boxes: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Option:
+    """What a rule can be told: a keyword argument in Python, ``--name`` on the command line.
+
+    Attributes:
+        name: of the argument.
+        type: of the value; ``bool``: a flag.
+        default: the value where none is given.
+        help: a sentence for ``--help``.
+        metavar: what stands for the value there; None: the name of its type.
+        count: how many values there are.
+    """
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    metavar: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
 class BoxRule:
     """A way from a heat map to boxes. Each rule is a module in ``camcompat/boxes/rules``, which adds it to ``RULES``.
 
@@ -107,7 +128,7 @@ class BoxRule:
     second: bool = False
 
 
-RULES: Registry[BoxRule] = Registry("camcompat.boxes.rules", default="dt-box")
+RULES: Registry[BoxRule] = Registry("camcompat.boxes.rules", order=lambda rule: (rule.name != "dt-box", rule.name))
 
 
 def check_options(rule: str, options: Mapping[str, Any]) -> dict[str, Any]:

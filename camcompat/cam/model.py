@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -92,15 +92,16 @@ def _by_keyword(
     def decorate(
         method: Callable[[Model, Images, CallOptions], Answer],
     ) -> Callable[Concatenate[Model, Images, Options], Answer]:
-        @wraps(method)
         def call(self: Model, images: Images, *args: Options.args, **given: Options.kwargs) -> Answer:
             return method(self, images, options(*args, **given))
+
+        update_wrapper(call, method)
 
         shown = signature(method)
         own = [parameter for name, parameter in shown.parameters.items() if name != "options"]
         listed = signature(options).parameters.values()
         call.__signature__ = shown.replace(parameters=[*own, *listed])  # type: ignore[attr-defined]
-        return call
+        return call  # type: ignore[return-value]  # mypy: these two arguments have names, which Concatenate cannot say
 
     return decorate
 

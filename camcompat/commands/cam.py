@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camcompat.commands.options import crops_option, provider_option
+from camcompat.commands.options import Command, boxes_option, crops_option, pipeline_option, provider_option
 from prototxt.errors import CamcompatError, printable
 
 if TYPE_CHECKING:
@@ -24,16 +24,14 @@ ORDER = 5
 CSV_HEADER = "picture,rank,class,label,score,boxes"
 
 
-@click.command("cam")
+@click.command("cam", cls=Command)
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", default=5, show_default=True, help="How many classes.")
 @click.option("--class", "classes", multiple=True, help="Maps of this class instead, by label or index (repeatable).")
-@click.option("--pipeline", type=click.Choice(["plain", "matlab"]), default="plain", show_default=True,
-              help="Today's way, or the published release's, number by number.")  # fmt: skip
+@pipeline_option()
 @crops_option
-@click.option("--boxes", type=click.Choice(["paper", "dt-box"]),
-              help="Find boxes: the largest part above 20 % of the maximum, or the release's program.")  # fmt: skip
+@boxes_option()
 @click.option("--border", type=click.Choice(["mirror", "clamp"]),
               help="Beyond the edge, for matlab's resampling: MATLAB today, or of old.  [mirror]")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path),
@@ -109,10 +107,10 @@ def _each(
     model: str, images: Sequence[Path], providers: Sequence[str] | None, options: dict[str, Any], wanted: _Results
 ) -> int:
     """Files: one by one; how many failed."""
-    import camcompat
+    from camcompat.loading import load
     from weights.atomic import make_folder
 
-    network = camcompat.load(model, providers=providers)
+    network = load(model, providers=providers)
     network.stream([], **options)  # a wrong option is said once, before any picture
     targets = [None] * len(images) if wanted.no_pictures else _targets(images, wanted.out)
     if wanted.as_csv:

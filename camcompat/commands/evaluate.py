@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camcompat.commands.options import crops_option, provider_option
+from camcompat.commands.options import (
+    Command,
+    crops_option,
+    options_by_rule,
+    pipeline_option,
+    provider_option,
+    rule_options,
+)
 
 if TYPE_CHECKING:
     from camcompat.evaluation import ClassIds, Report
@@ -17,22 +24,18 @@ ORDER = 7
 EMBEDDED = "shapes-cam"
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=Command)
 @click.argument("model", default=EMBEDDED)
 @click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--truth", type=click.Path(path_type=Path),
               help="Boxes of the pictures: cache_groundtruth.mat, a folder of VOC .xml, or a CSV.")  # fmt: skip
 @click.option("--predictions", multiple=True, metavar="FILE",
               help="Score these rows (label x1 y1 x2 y2, five times); run no network (repeatable).")  # fmt: skip
-@click.option("--pipeline", "pipelines", type=click.Choice(["plain", "matlab"]), multiple=True, help="[both]")
+@pipeline_option(several=True)
 @crops_option
 @click.option("--mean", type=click.Path(path_type=Path),
               help="A mean file (.binaryproto, .npy, .mat) instead of the network's mean values.")  # fmt: skip
-@click.option("--rule", "rules", type=click.Choice(["dt-box", "paper"]), multiple=True, help="For boxes.  [both]")
-@click.option("--thresholds", nargs=3, type=int, metavar="T0 T1 T2", help="Grey values for dt-box.  [20 100 110]")
-@click.option("--jpeg-quality", type=int, metavar="Q",
-              help="Pass maps through JPEG before dt-box; the release's scripts had 75.")  # fmt: skip
-@click.option("--fraction", type=float, help="Of the maximum, for the paper's rule.  [0.2]")
+@rule_options(several=True)
 @click.option("--ids", type=click.Path(path_type=Path),
               help="ILSVRC's numbers of the classes: meta_clsloc.mat, or WordNet ids in their order.")  # fmt: skip
 @click.option("--synsets", type=click.Path(path_type=Path),
@@ -52,19 +55,10 @@ def command(model: str, pictures: Sequence[Path], predictions: Sequence[str], as
     table.
     """
     if predictions:
-        _refuse(
-            options,
-            "pipelines",
-            "rules",
-            "crops",
-            "thresholds",
-            "jpeg_quality",
-            "fraction",
-            "journal",
-            "out",
-            "mean",
-            "providers",
-        )
+        from camcompat.boxes.rule import RULES
+
+        of_rules = [option.name for rule in RULES for option in rule.options]
+        _refuse(options, "pipelines", "rules", "crops", *of_rules, "journal", "out", "mean", "providers")
         if pictures or model != EMBEDDED:
             raise click.UsageError("give --predictions, or a MODEL and PICTURES")
         report = _score(predictions, **options)
@@ -92,8 +86,10 @@ def _score(predictions: Sequence[str], *, truth: Path | None, limit: int | None,
 
 
 def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options: Any) -> Report:
-    import camcompat
+    from camcompat.boxes.rule import RULES
+    from camcompat.cam.pipelines.base import PIPELINES
     from camcompat.evaluation import evaluate
+    from camcompat.loading import load
 
     preprocess = None
     if options["mean"] is not None:
@@ -101,7 +97,7 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
 
         preprocess = {"mean": read_mean(options["mean"])}
     providers = options["providers"] or None
-    network = camcompat.load(model, providers=providers, labels=options["labels"], preprocess=preprocess)
+    network = load(model, providers=providers, labels=options["labels"], preprocess=preprocess)
     if model == EMBEDDED and not pictures and truth is None:
         pictures, truth = _embedded()
     if not pictures or truth is None:
@@ -112,8 +108,8 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
         pictures,
         truth,
         classes=classes,
-        pipelines=options["pipelines"] or (("plain",) if options["crops"] == "dense" else ("plain", "matlab")),
-        rules=_rules(options),
+        pipelines=options["pipelines"] or (("plain",) if options["crops"] == "dense" else PIPELINES.names()),
+        rules=options_by_rule(options, options["rules"] or RULES.names()),
         crops=options["crops"],
         blacklist=_blacklist(options["blacklist"]),
         limit=options["limit"],
@@ -128,17 +124,6 @@ def _embedded() -> tuple[list[Path], Path]:
 
     folder = find(EMBEDDED).path("prototxt").parent
     return [folder / "pictures"], folder / "boxes.csv"
-
-
-def _rules(options: dict[str, Any]) -> dict[Any, dict[str, Any]]:
-    """Options by rule; one of a rule that is left out is an error."""
-    rules: dict[Any, dict[str, Any]] = {rule: {} for rule in options["rules"] or ("dt-box", "paper")}
-    for rule, name in (("dt-box", "thresholds"), ("dt-box", "jpeg_quality"), ("paper", "fraction")):
-        if options[name] not in (None, ()):
-            if rule not in rules:
-                raise click.UsageError(f"--{name.replace('_', '-')} is an option of --rule {rule}")
-            rules[rule][name] = options[name]
-    return rules
 
 
 def _classes(ids: Path | None, synsets: Path | None, labels: Path | None, count: int | None) -> ClassIds | None:

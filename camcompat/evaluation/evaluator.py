@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from camcompat.boxes import Rule
-from camcompat.boxes.kinds import RULES
-from camcompat.boxes.rules import check_options
-from camcompat.cam.pipelines import PIPELINES
+from camcompat.boxes.rule import RULES, check_options
+from camcompat.cam.pipelines.base import PIPELINES
 from camcompat.evaluation.classes import ClassIds, own_classes
 from camcompat.evaluation.figures import PREDICTIONS, Figures, Report
 from camcompat.evaluation.found import Found, look, rows
@@ -48,8 +47,8 @@ def evaluate(
     truth: str | os.PathLike[str] | GroundTruth,
     *,
     classes: ClassIds | None = None,
-    pipelines: Sequence[str] = PIPELINES,
-    rules: Sequence[Rule] | RuleOptions = RULES,
+    pipelines: Sequence[str] | None = None,
+    rules: Sequence[Rule] | RuleOptions | None = None,
     crops: Crops | None = None,
     blacklist: Sequence[int] = (),
     limit: int | None = None,
@@ -66,8 +65,8 @@ def evaluate(
         pictures: files, folders, glob patterns.
         truth: see ``read_ground_truth``. A picture belongs to the entry of its name (extensions do not matter).
         classes: what the network's classes are called there (``ilsvrc_classes``); None: by its own indices and labels.
-        pipelines: of "plain" and "matlab".
-        rules: of "dt-box" and "paper"; or options by rule, as ``find_boxes`` takes them.
+        pipelines: of "plain" and "matlab"; None: all.
+        rules: of "dt-box" and "paper"; or options by rule, as ``find_boxes`` takes them; None: all.
         crops: 1, 10, or "dense" (of a file that ``convert --dense`` made, with "plain" alone); None: as the pipeline
             has it.
         blacklist: 1-based numbers of pictures in ``truth`` that do not count for localisation.
@@ -91,6 +90,8 @@ def evaluate(
     truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(truth)
     network = model if isinstance(model, Model) else load(model)
     classes = classes or own_classes(network.labels, network.interface.count)
+    pipelines = PIPELINES.names() if pipelines is None else pipelines
+    rules = RULES.names() if rules is None else rules
     options: RuleOptions = rules if isinstance(rules, Mapping) else {rule: {} for rule in rules}
     _check(pipelines, options, limit)
     for pipeline in pipelines:
@@ -178,7 +179,7 @@ def _paired(pictures: Sequence[str | os.PathLike[str]], truth: GroundTruth) -> P
 
 
 def _check(pipelines: Sequence[str], rules: RuleOptions, limit: int | None) -> None:
-    for name, given, known in (("pipelines", pipelines, PIPELINES), ("rules", list(rules), RULES)):
+    for name, given, known in (("pipelines", pipelines, PIPELINES.names()), ("rules", list(rules), RULES.names())):
         unknown = [word for word in given if word not in known]
         if unknown or not given:
             found = repr(unknown[0]) if unknown else "none"
@@ -254,9 +255,9 @@ def _tables(
         kinds: dict[str, np.ndarray] = {}
         for rule in rules:
             kinds[rule] = rows(mine, rule, ids)
-            if rule == "dt-box":
-                kinds["dt-box bbox2"] = rows(mine, rule, ids, 1)
-                kinds["dt-box Combine"] = combine(kinds[rule], kinds["dt-box bbox2"])
+            if RULES[rule].second:
+                second = kinds[f"{rule} bbox2"] = rows(mine, rule, ids, 1)
+                kinds[f"{rule} Combine"] = combine(kinds[rule], second)
         tables[pipeline] = kinds
     return tables
 

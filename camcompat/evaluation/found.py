@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camcompat.boxes import Box, release_corners
-from camcompat.cam.result import BoxRule
+from camcompat.boxes.rule import RULES, Box, ChosenRule
 from camcompat.evaluation.localisation import FIELDS, GUESSES
 from camcompat.evaluation.prediction_files import NONE
 
@@ -64,7 +63,7 @@ def look(result: Result, rules: Mapping[Rule, Mapping[str, Any]]) -> Found:
         peak = int(x), int(y)
     boxes: dict[str, tuple[tuple[Box, ...], ...]] = {}
     for rule, options in rules.items():
-        ruled = replace(result, rule=BoxRule(rule, tuple(options.items())))
+        ruled = replace(result, rule=ChosenRule(rule, tuple(options.items())))
         boxes[rule] = tuple(tuple(several[:2]) for several in ruled.boxes)
     classes, scores = result.classes.tolist(), result.scores.tolist()
     return Found(tuple(classes), tuple(scores), peak, boxes)
@@ -73,8 +72,8 @@ def look(result: Result, rules: Mapping[Rule, Mapping[str, Any]]) -> Found:
 def rows(found: Sequence[Found | None], rule: str, ids: Sequence[int], which: int = 0) -> np.ndarray:
     """Return rows of predictions, as ``evaluate_predictions`` takes them.
 
-    dt-box's corners are the release's (x2 = x + width); the paper's rule gives first and last pixels. A class without
-    any box gets 0 0 0 0; one without a second box its first again (the release's script stops there).
+    Each rule says what its corners are (``BoxRule.corners``): dt-box's are the release's, x2 = x + width. A class
+    without any box gets 0 0 0 0; one without a second box its first again (the release's script stops there).
 
     Args:
         found: of each picture; None for one that could not be read: its guesses match nothing.
@@ -93,6 +92,6 @@ def rows(found: Sequence[Found | None], rule: str, ids: Sequence[int], which: in
             chosen = boxes[min(which, len(boxes) - 1)] if boxes else None
             corners: Sequence[int] = (0, 0, 0, 0)
             if chosen is not None:
-                corners = release_corners([chosen])[0] if rule == "dt-box" else chosen.corners
+                corners = RULES[rule].corners(chosen)
             row[guess * FIELDS : (guess + 1) * FIELDS] = (ids[index], *corners)
     return table

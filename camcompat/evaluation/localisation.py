@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camcompat.boxes.rule import overlaps
 from camcompat.evaluation.ground_truth import GroundTruth
 from prototxt.errors import CamcompatError
 
-__all__ = ["GUESSES", "Errors", "check_blacklist", "combine", "evaluate_predictions", "overlaps"]
+__all__ = ["GUESSES", "Errors", "check_blacklist", "combine", "evaluate_predictions"]
 
 GUESSES = 5
 """How many guesses a picture has at most, as in ILSVRC."""
@@ -37,33 +38,6 @@ class Errors:
     clsloc: tuple[float, ...]
     pictures: int
     blacklisted: int = 0
-
-
-def overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return intersection over union of boxes, pair by pair, every side counted as x2 - x1 + 1.
-
-    Args:
-        boxes, truth: (..., 4) float64, x1 y1 x2 y2.
-
-    Returns:
-        (...) float64; -1 where they share no pixel.
-
-    Source: ``compute_overlap.m``.
-
-    >>> overlaps(np.array([[0.0, 0.0, 9.0, 9.0]]), np.array([[0.0, 0.0, 9.0, 4.0]]))
-    array([0.5])
-    """
-    width = np.minimum(boxes[..., 2], truth[..., 2]) - np.maximum(boxes[..., 0], truth[..., 0]) + 1
-    height = np.minimum(boxes[..., 3], truth[..., 3]) - np.maximum(boxes[..., 1], truth[..., 1]) + 1
-    shared = width * height
-    union = _area(boxes) + _area(truth) - shared
-    touching = (width > 0) & (height > 0)
-    return np.where(touching, shared / np.where(touching, union, 1), -1.0)
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    area: np.ndarray = (boxes[..., 2] - boxes[..., 0] + 1) * (boxes[..., 3] - boxes[..., 1] + 1)
-    return area
 
 
 def evaluate_predictions(

@@ -20,7 +20,7 @@ __all__ = ["Colours", "colour_index", "colourise", "draw_boxes", "ember", "jet",
 Colours = Literal["ember", "jet"]
 """A colour scale: ``ember`` of the plain pipeline, ``jet`` of the published one."""
 
-Panel: TypeAlias = tuple[Image.Image, str, float | None]
+Cell: TypeAlias = tuple[Image.Image, str, float | None]
 """A picture, its caption, its score."""
 
 Box: TypeAlias = tuple[int, int, int, int]
@@ -174,7 +174,7 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], *, scale: tuple[float, 
 
 
 def sheet(
-    panels: Sequence[Panel], *, columns: int = 6, font: str | None = None, colours: Colours = "ember"
+    panels: Sequence[Cell], *, columns: int = 6, font: str | None = None, colours: Colours = "ember"
 ) -> Image.Image:
     """Return the panels in rows on white, each with its caption, and its score as a bar and a number.
 

@@ -10,6 +10,7 @@ from camcompat.verification.compare import SUMS, compare_blob, least_top5, toler
 from camcompat.verification.report.findings import MapAgreement
 
 if TYPE_CHECKING:
+    from camcompat.boxes.rule import Corners
     from camcompat.verification.subject import Arrays, Subject
     from converters.cam.head import CamHead
 
@@ -110,20 +111,14 @@ def _least_iou(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int]) -> f
     """The least intersection over union of the maps' boxes, by the paper's rule, at the input's size."""
     from PIL import Image
 
-    from camcompat.boxes import find_boxes
+    from camcompat.boxes.rule import find_boxes, overlaps
 
-    def first_box(cam: np.ndarray) -> tuple[int, int, int, int] | None:
-        whole = Image.fromarray(cam.astype(np.float32)).resize(size[::-1], Image.Resampling.BICUBIC)
-        boxes = find_boxes(np.asarray(whole), rule="paper") if np.asarray(whole).max() > 0 else []
-        return (boxes[0].x, boxes[0].y, boxes[0].width, boxes[0].height) if boxes else None
+    def first_box(cam: np.ndarray) -> Corners | None:
+        whole = np.asarray(Image.fromarray(cam.astype(np.float32)).resize(size[::-1], Image.Resampling.BICUBIC))
+        boxes = find_boxes(whole, rule="paper")
+        return boxes[0].corners if boxes else None
 
     pairs = [(first_box(a), first_box(b)) for a, b in zip(ours, theirs)]
-    shares = [_iou(a, b) if a and b else float(a == b) for a, b in pairs]
-    return min(shares) if any(a or b for a, b in pairs) else None
-
-
-def _iou(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    inside = max(width, 0) * max(height, 0)
-    return inside / (a[2] * a[3] + b[2] * b[3] - inside)
+    if not any(a or b for a, b in pairs):
+        return None
+    return min(max(0.0, float(overlaps(np.array(a), np.array(b)))) if a and b else float(a == b) for a, b in pairs)

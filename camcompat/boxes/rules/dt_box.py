@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from camcompat.boxes.grey import as_grey, check_quality, through_jpeg
 from camcompat.boxes.introsort import introsort
-from camcompat.boxes.rule import RULES, Box, BoxRule, Corners, release_corners
-from camcompat.registry import Option
+from camcompat.boxes.rule import RULES, Box, BoxRule, Corners, Option, release_corners
 from prototxt.errors import CamcompatError
 
 __all__ = ["OLD_THRESHOLDS", "PAPER_THRESHOLDS", "check_thresholds", "contour_boxes", "dt_boxes"]
@@ -123,6 +121,8 @@ def _core(mask: np.ndarray) -> np.ndarray:
 
     The border of the map is no background. A map that is all set stays so: there is no distance to scale.
     """
+    from scipy import ndimage  # late: the command line reads the rules' options, and scipy takes long to load
+
     if mask.all() or not mask.any():
         return mask
     distance = ndimage.distance_transform_edt(mask)
@@ -148,6 +148,8 @@ def contour_boxes(mask: np.ndarray) -> list[Box]:
     >>> contour_boxes(ring)
     [Box(x=2, y=1, width=5, height=5), Box(x=3, y=2, width=3, height=3)]
     """
+    from scipy import ndimage
+
     inner = np.zeros(mask.shape, bool)
     inner[1:-1, 1:-1] = mask[1:-1, 1:-1]
     if not inner.any():
@@ -167,6 +169,8 @@ def contour_boxes(mask: np.ndarray) -> list[Box]:
 
 def _regions(labels: np.ndarray) -> Iterator[tuple[int, tuple[int, int], Box]]:
     """Number, first pixel (row, column) and box of each region, in reverse raster order of the first pixels."""
+    from scipy import ndimage
+
     regions = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         first = columns.start + int((labels[rows.start, columns] == number).argmax())

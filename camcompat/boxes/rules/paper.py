@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
-from camcompat.boxes.rule import RULES, Box, BoxRule
-from camcompat.registry import Option
+from camcompat.boxes.rule import RULES, Box, BoxRule, Option
 from prototxt.errors import CamcompatError
 
 __all__ = ["component_boxes"]
@@ -32,6 +30,8 @@ def component_boxes(heatmap: np.ndarray, fraction: float = 0.2) -> list[Box]:
     >>> component_boxes(np.zeros((3, 3)))
     []
     """
+    from scipy import ndimage  # late: the command line reads the rules' options, and scipy takes long to load
+
     top = heatmap.max()
     if top <= 0:
         return []

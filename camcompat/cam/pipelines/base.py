@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from camcompat.boxes.rule import Box
+from camcompat.pictures.imresize import Border
 from camcompat.pictures.preprocess import Preprocess, Size
 from camcompat.pictures.render import draw_boxes
-from camcompat.registry import Option, Registry
+from camcompat.registry import Registry
 from prototxt.errors import CamcompatError
 
 __all__ = ["PIPELINES", "Panel", "Pipeline", "Style", "make_pipeline"]
@@ -54,14 +55,13 @@ class Style:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline(ABC):
-    """One way from a picture to its maps, for one network. Each is a module in this folder, which adds it to ``PIPELINES``.
+    """A way from a picture to its maps, for one network. Each is a module of this folder that adds it to ``PIPELINES``.
 
     Attributes:
         name: what users call it.
         title: what it does, in a few words for ``--help``.
         jpeg_quality: of its figures.
         default_crops: how many crops it takes where nobody says.
-        options: what it can be told besides, each a field of the class.
         preprocess: the network's recipe.
         crops: how many crops of a picture the network sees.
     """
@@ -70,7 +70,6 @@ class Pipeline(ABC):
     title: ClassVar[str]
     jpeg_quality: ClassVar[int]
     default_crops: ClassVar[int]
-    options: ClassVar[tuple[Option, ...]] = ()
 
     preprocess: Preprocess
     crops: int
@@ -78,6 +77,15 @@ class Pipeline(ABC):
     def __post_init__(self) -> None:
         if self.crops not in (1, 10):
             raise CamcompatError(f"crops is {self.crops!r}", where=self.name, remedy="use 1 or 10")
+
+    @classmethod
+    def with_border(cls, preprocess: Preprocess, crops: int, border: Border) -> Pipeline:
+        """Return the pipeline with a rule for what lies beyond the edge; only the release's has one.
+
+        Raises:
+            CamcompatError: the others.
+        """
+        raise CamcompatError(f"border is {border!r}", where=cls.name, remedy="only pipeline='matlab' has a border rule")
 
     @property
     def rows(self) -> int:
@@ -138,29 +146,30 @@ class Pipeline(ABC):
         return draw_boxes(picture, panel.boxes, scale=(size[1] / image.width, size[0] / image.height))
 
 
-PIPELINES: Registry[type[Pipeline]] = Registry("camcompat.cam.pipelines", default="plain")
+PIPELINES: Registry[type[Pipeline]] = Registry(
+    "camcompat.cam.pipelines", order=lambda kind: (kind.name != "plain", kind.name)
+)
 
 
-def make_pipeline(name: str, preprocess: Preprocess, *, crops: int | None = None, **options: Any) -> Pipeline:
+def make_pipeline(
+    name: str, preprocess: Preprocess, *, crops: int | None = None, border: Border | None = None
+) -> Pipeline:
     """Return a pipeline by name.
 
     Args:
         name: "plain" or "matlab".
         preprocess: the network's recipe.
         crops: how many; None: the pipeline's own, 1 (plain) or 10 (matlab).
-        options: the pipeline's own: of matlab ``border``, of its ``imresize``, "mirror" or "clamp". None: the default.
+        border: of the matlab pipeline's ``imresize``: "mirror" or "clamp"; None: "mirror".
 
     Raises:
-        CamcompatError: an unknown name, number of crops or border, or an option of another pipeline.
+        CamcompatError: an unknown name, number of crops or border, or a border of another pipeline.
     """
     if name not in PIPELINES:
         remedy = f"use {' or '.join(map(repr, PIPELINES.names()))}"
         raise CamcompatError(f"pipeline is {name!r}", where="pipeline", remedy=remedy)
     kind = PIPELINES[name]
-    given = {option: value for option, value in options.items() if value is not None}
-    for option in given:
-        owners = [name for name in PIPELINES.names() if option in {own.name for own in PIPELINES[name].options}]
-        if name not in owners:
-            remedy = f"only pipeline={' or '.join(map(repr, owners))} has a {option} rule"
-            raise CamcompatError(f"{option} is {given[option]!r}", where=name, remedy=remedy)
-    return kind(preprocess, kind.default_crops if crops is None else crops, **given)
+    crops = kind.default_crops if crops is None else crops
+    if border is None:
+        return kind(preprocess, crops)
+    return kind.with_border(preprocess, crops, border)

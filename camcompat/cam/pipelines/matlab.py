@@ -18,7 +18,6 @@ from camcompat.cam.pipelines.base import PIPELINES, Panel, Pipeline, Style
 from camcompat.pictures.imresize import Border, resize
 from camcompat.pictures.preprocess import Crop, Layout, Preprocess, Size, layout_of
 from camcompat.pictures.render import colour_index, draw_boxes, jet
-from camcompat.registry import Option
 from prototxt.errors import CamcompatError
 
 __all__ = ["Matlab", "blend", "demo_image", "merge_ten_crop", "prepare_image", "result_picture"]
@@ -164,14 +163,6 @@ class Matlab(Pipeline):
     title: ClassVar[str] = "the published release's, number by number"
     jpeg_quality: ClassVar[int] = 75
     default_crops: ClassVar[int] = 10
-    options: ClassVar[tuple[Option, ...]] = (
-        Option(
-            "border",
-            ("mirror", "clamp"),
-            "mirror",
-            "Beyond the edge, for matlab's resampling: MATLAB today, or of old.",
-        ),
-    )
 
     border: Border = "mirror"
 
@@ -179,6 +170,10 @@ class Matlab(Pipeline):
         super().__post_init__()
         if self.border not in ("mirror", "clamp"):
             raise CamcompatError(f"border is {self.border!r}", where=self.name, remedy="use 'mirror' or 'clamp'")
+
+    @classmethod
+    def with_border(cls, preprocess: Preprocess, crops: int, border: Border) -> Matlab:
+        return cls(preprocess, crops, border)
 
     def demo_image(self, image: Image.Image) -> np.ndarray:
         """Return the picture stretched to the canvas: uint8 (H, W, 3)."""

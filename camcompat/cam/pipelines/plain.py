@@ -12,7 +12,7 @@ from PIL import Image
 
 from camcompat.cam.pipelines.base import PIPELINES, Panel, Pipeline, Style
 from camcompat.pictures.preprocess import Area, Size
-from camcompat.pictures.render import overlay, sheet
+from camcompat.pictures.render import Cell, overlay, sheet
 from prototxt.errors import CamcompatError
 
 __all__ = ["Plain", "average", "place", "stretched"]
@@ -63,7 +63,7 @@ class Plain(Pipeline):
             raise CamcompatError(f"panel is {longer}, columns {columns}", where="figure", remedy="use 64 and 1 or more")
         scale = longer / max(image.size)
         height, width = (max(1, round(side * scale)) for side in (image.height, image.width))
-        cells = [(image.resize((width, height), Image.Resampling.LANCZOS), "original", None)]
+        cells: list[Cell] = [(image.resize((width, height), Image.Resampling.LANCZOS), "original", None)]
         for panel in panels:
             cells.append((self.draw(image, panel, size=(height, width), alpha=style.alpha), panel.label, panel.score))
         return sheet(cells, columns=columns, font=style.font)

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from camcompat.boxes import Box, find_boxes, read_map
-from camcompat.boxes.contours import contour_boxes
+from camcompat.boxes.rules.dt_box import contour_boxes
 from prototxt.errors import CamcompatError
 
 SMALL = 16  # boxes up to which std::sort is stable

@@ -14,6 +14,7 @@ from onnx import helper
 import prototxt
 import weights
 from camcompat import CamcompatError, load
+from camcompat.cam.session import open_session
 from camcompat.conversion.converter import convert_model
 from weights.models import find
 
@@ -128,3 +129,9 @@ def test_catalogue_name_that_cannot_be_opened(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "converters.lowering.build", None)  # importing it raises ImportError
     with pytest.raises(CamcompatError, match=r"the converters cannot run here.*run `camcompat convert shapes-cam`"):
         load("shapes-cam")
+
+
+def test_a_session_is_opened_from_a_string_and_from_a_path(cam_file: CamFile) -> None:
+    path = cam_file()
+    names = [[node.name for node in open_session(form).get_outputs()] for form in (path, str(path))]
+    assert names[0] == names[1] and "cams" in names[0]

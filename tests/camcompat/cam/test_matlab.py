@@ -15,8 +15,7 @@ import weights
 from camcompat.cam.pipelines.matlab import Matlab, blend, demo_image, merge_ten_crop, prepare_image, result_picture
 from camcompat.cam.result import cam_maps
 from camcompat.loading import load
-from camcompat.pictures.preprocess import layout_of
-from camcompat.pictures.preprocess import Preprocess
+from camcompat.pictures.preprocess import Preprocess, layout_of
 from camcompat.pictures.render import colour_index
 from prototxt.errors import CamcompatError
 

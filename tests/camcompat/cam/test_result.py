@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from io import BytesIO
 from pathlib import Path
@@ -145,6 +146,14 @@ def test_json_and_csv() -> None:
         f"cup.jpg,1,5,cup,0.98,{box.x} {box.y} {box.width} {box.height}",
         'cup.jpg,2,6,"soup, bowl",0.25,',
     ]
+
+
+def test_json_names_any_file_that_there_is() -> None:
+    """A name whose bytes are no UTF-8 stands as escapes: the text can be written, and gives the name back."""
+    maps = np.ones((1, 2, 2))
+    text = result(maps, source=os.fsdecode(b"caf\xe9.jpg")).to_json().encode("utf-8").decode("utf-8")
+    assert os.fsencode(json.loads(text)["picture"]) == b"caf\xe9.jpg"
+    assert "é" in result(maps, source="é.jpg").to_json()
 
 
 def test_notebooks_show_the_figure() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from camcompat.boxes.rule import overlaps
 from camcompat.evaluation import Errors, GroundTruth, Truth, evaluate_predictions, read_ground_truth
-from camcompat.evaluation.localisation import combine, overlaps
+from camcompat.evaluation.localisation import combine
 from prototxt.errors import CamcompatError
 
 
