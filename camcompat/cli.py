@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import warnings
 from importlib import import_module
@@ -83,6 +85,10 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool)
 def main(debug: bool) -> None:
     """Original Caffe networks as ONNX and PyTorch, and class activation maps on them with onnxruntime."""
     warnings.showwarning = _note
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be any bytes: what cannot be encoded is escaped
+            encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding  # as click has it
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _note(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:

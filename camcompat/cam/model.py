@@ -131,6 +131,7 @@ class Model:
         session: the ``onnxruntime.InferenceSession``.
         interface: names and sizes of inputs and outputs.
         metadata: what the converter noted in the file (empty for foreign files).
+        recipe: from picture to input as the file and the caller say it; ``preprocess`` is what that means.
         labels: class names in class order, None where unknown.
     """
 
@@ -146,7 +147,7 @@ class Model:
         self.session = session
         self.metadata = read_metadata(session, source)
         self.interface: Interface = read_interface(session, self.metadata, source)
-        recipe = {**(self.metadata.get("preprocess") or {}), **(preprocess or {})}
+        recipe = self.recipe = {**(self.metadata.get("preprocess") or {}), **(preprocess or {})}
         shape, where = self.interface.shape, f"{source}: preprocess"
         pictures = not isinstance(shape[1], int) or shape[1] in _PICTURE_CHANNELS
         cam = self.metadata.get("cam") or {}

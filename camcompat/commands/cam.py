@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camcompat.commands.options import Command, boxes_option, crops_option, pipeline_option, provider_option
+from camcompat.commands.options import (
+    Command,
+    boxes_option,
+    crops_option,
+    pipeline_option,
+    provider_option,
+    worker_options,
+)
 from prototxt.errors import CamcompatError, printable
 
 if TYPE_CHECKING:
@@ -39,9 +46,7 @@ CSV_HEADER = "picture,rank,class,label,score,boxes"
 @click.option("--no-pictures", is_flag=True, help="Draw nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line per picture.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line per class; boxes are `x y width height;…`.")
-@click.option("--workers", default=1, show_default=True, help="Of a folder: sessions side by side.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-              help="Of a folder: this machine, or a Ray cluster.")  # fmt: skip
+@worker_options("Of a folder: ")
 @click.option("--maps", is_flag=True, help="Of a folder: write the maps as arrays too (NAME-maps.npz).")
 @click.option("--force", is_flag=True, help="Of a folder: begin anew instead of going on.")
 @provider_option
@@ -146,6 +151,8 @@ def _results(network: Model, images: Sequence[Path], options: dict[str, Any]) ->
 
 def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
     """Where each image's picture goes; refused before any is written if two would get one name."""
+    from camcompat.jobs.pictures import short_name
+
     folder = out or Path()
     if out is not None and len(images) == 1 and out.suffix and not out.is_dir():
         return [out]
@@ -153,7 +160,7 @@ def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
         raise CamcompatError(f"{len(images)} pictures do not go into one file", where=str(out), remedy="name a folder")
     targets: dict[Path, Path] = {}
     for image in images:
-        target = folder / f"{image.stem}-cam.png"
+        target = folder / f"{short_name(image.stem)}-cam.png"
         if target in targets:
             remedy = "map them in two runs, with a folder each"
             raise CamcompatError(f"{targets[target]} and {image} would both go there", where=str(target), remedy=remedy)

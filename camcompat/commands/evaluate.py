@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from camcompat.commands.options import (
     Command,
@@ -15,6 +16,7 @@ from camcompat.commands.options import (
     pipeline_option,
     provider_option,
     rule_options,
+    worker_options,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ EMBEDDED = "shapes-cam"
 @click.option("--blacklist", type=click.Path(path_type=Path), help="Numbers of pictures that localisation leaves out.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures of the truth (and rows).")
 @click.option("--journal", type=click.Path(path_type=Path), help="Keep what is found here, and go on from it.")
+@worker_options()
 @provider_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for rows of predictions.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -58,7 +61,8 @@ def command(model: str, pictures: Sequence[Path], predictions: Sequence[str], as
         from camcompat.boxes.rule import RULES
 
         of_rules = [option.name for rule in RULES for option in rule.options]
-        _refuse(options, "pipelines", "rules", "crops", *of_rules, "journal", "out", "mean", "providers")
+        running = ("pipelines", "rules", "crops", "journal", "out", "mean", "providers", "workers", "engine")
+        _refuse(options, *running, *of_rules)
         if pictures or model != EMBEDDED:
             raise click.UsageError("give --predictions, or a MODEL and PICTURES")
         report = _score(predictions, **options)
@@ -71,9 +75,12 @@ def command(model: str, pictures: Sequence[Path], predictions: Sequence[str], as
 
 
 def _refuse(options: dict[str, Any], *names: str) -> None:
+    context = click.get_current_context()
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.get_params(context)}
     for name in names:
-        if options.pop(name):
-            raise click.UsageError(f"--{name.rstrip('s').replace('_', '-')} does not go with --predictions")
+        del options[name]
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{flags[name]} does not go with --predictions")
 
 
 def _score(predictions: Sequence[str], *, truth: Path | None, limit: int | None, **options: Any) -> Report:
@@ -115,6 +122,8 @@ def _run(model: str, pictures: Sequence[Path], *, truth: Path | None, **options:
         limit=options["limit"],
         journal=options["journal"],
         predictions=options["out"],
+        engine=options["engine"],
+        workers=options["workers"],
         progress=True,
     )
 

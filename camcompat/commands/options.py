@@ -25,6 +25,7 @@ __all__ = [
     "provider_option",
     "rule_options",
     "shape_option",
+    "worker_options",
 ]
 
 
@@ -166,6 +167,20 @@ def _own(option: Option) -> click.Option:
     default = " ".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
     shown = option.help if default is None else f"{option.help}  [{default}]"
     return click.Option([name], type=option.type, nargs=option.count, metavar=option.metavar, help=shown)
+
+
+def worker_options(of: str = "") -> Callable[[Any], Any]:
+    """``--workers`` and ``--engine`` of a job; ``of``: what their help begins with."""
+
+    def said(text: str) -> str:
+        return of + text if of else text[0].upper() + text[1:]
+
+    workers = click.option("--workers", default=1, show_default=True, help=said("sessions side by side."))
+    engine = click.option(
+        "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+        help=said("this machine, or a Ray cluster."),
+    )  # fmt: skip
+    return lambda command: workers(engine(command))
 
 
 def options_by_rule(options: dict[str, Any], rules: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from camcompat.boxes import Rule
 from camcompat.boxes.rule import RULES, check_options
 from camcompat.cam.pipelines.base import PIPELINES
 from camcompat.evaluation.classes import ClassIds, own_classes
 from camcompat.evaluation.figures import PREDICTIONS, Figures, Report
-from camcompat.evaluation.found import Found, look, rows
+from camcompat.evaluation.findings import Findings, prediction_rows
 from camcompat.evaluation.ground_truth import GroundTruth, Pairing, pair
-from camcompat.evaluation.journal import Journal
-from camcompat.evaluation.localisation import GUESSES, check_blacklist, combine, evaluate_predictions
+from camcompat.evaluation.job import Evaluation, EvaluationJournal, RuleOptions
+from camcompat.evaluation.localisation import check_blacklist, combine, evaluate_predictions
 from camcompat.evaluation.prediction_files import read_predictions, write_predictions
 from camcompat.evaluation.truth_files import read_ground_truth
-from camcompat.jobs.pictures import find_pictures
-from camcompat.pictures.images import read_image
+from camcompat.jobs.pictures import Picture, find_pictures
+from camcompat.jobs.runner import check_workers, run_job
 from prototxt.errors import CamcompatError
 from weights.atomic import make_folder
 
@@ -36,9 +32,6 @@ __all__ = ["evaluate", "evaluate_files"]
 
 CHUNK = 8
 """Pictures in memory at a time."""
-
-Advance = Callable[[Path, str], None]
-RuleOptions = Mapping[Rule, Mapping[str, Any]]
 
 
 def evaluate(
@@ -55,6 +48,8 @@ def evaluate(
     journal: str | os.PathLike[str] | None = None,
     predictions: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    engine: str = "local",
+    workers: int = 1,
 ) -> Report:
     """Run a network over pictures and return accuracy, pointing accuracy and localisation errors.
 
@@ -74,6 +69,8 @@ def evaluate(
         journal: a file that keeps what was found; with it a stopped evaluation goes on where it was.
         predictions: a folder for rows of predictions (text, as the ILSVRC development kit reads them).
         progress: show a bar on stderr where somebody watches, and bad pictures as they come.
+        engine: "local" (processes of this machine) or "ray" (Ray Data; needs ``camcompat[ray]``).
+        workers: how many sessions run side by side; they share the cores. The figures are the same.
 
     Raises:
         CamcompatError: no picture with ground truth, labels that the network does not have, a journal of another
@@ -94,6 +91,7 @@ def evaluate(
     rules = RULES.names() if rules is None else rules
     options: RuleOptions = rules if isinstance(rules, Mapping) else {rule: {} for rule in rules}
     _check(pipelines, options, limit)
+    check_workers(engine, workers, CHUNK, where="evaluate")
     for pipeline in pipelines:
         network.stream([], pipeline=pipeline, crops=crops)  # refuses what does not go together
     blacklisted = set(check_blacklist(blacklist, len(truth)).tolist())
@@ -101,17 +99,19 @@ def evaluate(
     pairing = _paired(pictures, numbered)
     pairs = pairing.pairs[:limit]
     paths = [path for path, _ in pairs]
-    with Journal(journal, _header(network, pipelines, options, crops)) as book, _bar(len(paths), progress) as advance:
-        found, bad = _findings(network, paths, pipelines, options, crops, book, advance)
+    task = Evaluation.of(network, pipelines, options, crops)
+    with EvaluationJournal(journal, task.described(network)) as book:
+        todo = [Picture(path, path.name) for path in paths]
+        how: dict[str, Any] = {"engine": engine, "workers": workers, "batch_size": CHUNK, "progress": progress}
+        records = run_job(task, todo, book, verb="evaluating", **how)
+    found = [book.findings(path) for path in paths]
     chosen = GroundTruth(tuple(numbered.truths[place] for _, place in pairs), truth.source)
-    tables = _tables([found.get(path) for path in paths], pipelines, options, classes.ids)
+    tables = _tables(found, pipelines, options, classes.ids)
     if predictions is not None:
         _write(Path(predictions), tables)
     listed = [at for at, (_, place) in enumerate(pairs, 1) if place in blacklisted]
     figures = {
-        pipeline: _figures(
-            tables[pipeline], [found[path][pipeline] if path in found else None for path in paths], chosen, listed
-        )
+        pipeline: _figures(tables[pipeline], [None if one is None else one[pipeline] for one in found], chosen, listed)
         for pipeline in pipelines
     }
     return Report(
@@ -120,7 +120,7 @@ def evaluate(
         len(paths),
         figures,
         len(listed),
-        tuple((str(path), bad[path]) for path in paths if path in bad),
+        tuple((str(record.picture.path), record.error.message) for record in records if record.error),
         tuple(pairing.missing) if limit is None else (),
         tuple(str(path) for path in pairing.unknown),
     )
@@ -190,93 +190,30 @@ def _check(pipelines: Sequence[str], rules: RuleOptions, limit: int | None) -> N
         raise CamcompatError(f"limit is {limit}", where="evaluate", remedy="use 1 or more")
 
 
-def _header(model: Model, pipelines: Sequence[str], rules: RuleOptions, crops: Crops | None) -> dict[str, Any]:
-    """What decides about the findings."""
-    recipe = model.preprocess
-    mean = hashlib.sha256(np.ascontiguousarray(recipe.mean).tobytes()).hexdigest()
-    on = [name for name in model.session.get_providers() if name != "CPUExecutionProvider"]
-    return {
-        **({"providers": on} if on else {}),  # another one rounds otherwise
-        "model": hashlib.sha256(Path(model.source).read_bytes()).hexdigest(),
-        "preprocess": [recipe.resize, recipe.crop, mean, recipe.scale, recipe.channels],
-        "pipelines": list(pipelines),
-        "rules": {rule: dict(options) for rule, options in rules.items()},
-        "crops": crops,
-    }
-
-
-def _findings(
-    model: Model,
-    paths: Sequence[Path],
-    pipelines: Sequence[str],
-    rules: RuleOptions,
-    crops: Crops | None,
-    journal: Journal,
-    advance: Advance,
-) -> tuple[dict[Path, dict[str, Found]], dict[Path, str]]:
-    """What was found in each picture, and why in some nothing was."""
-    found: dict[Path, dict[str, Found]] = {}
-    bad: dict[Path, str] = {}
-    todo = []
-    for path in paths:
-        known = journal.take(path)
-        if known is None:
-            todo.append(path)
-        else:
-            found[path] = known
-            advance(path, "")
-    for start in range(0, len(todo), CHUNK):
-        images: dict[Path, Image.Image] = {}
-        for path in todo[start : start + CHUNK]:
-            try:
-                images[path] = read_image(path)
-            except CamcompatError as error:
-                bad[path] = error.message
-                advance(path, str(error))
-        seen: dict[Path, dict[str, Found]] = {path: {} for path in images}
-        for pipeline in pipelines:
-            results = model.stream(list(images.values()), top=GUESSES, pipeline=pipeline, crops=crops)
-            for path, result in zip(images, results, strict=True):
-                seen[path][pipeline] = look(result, rules)
-        for path, by_pipeline in seen.items():
-            found[path] = by_pipeline
-            journal.add(path, by_pipeline)
-            advance(path, "")
-    return found, bad
-
-
 def _tables(
-    found: Sequence[Mapping[str, Found] | None], pipelines: Sequence[str], rules: RuleOptions, ids: Sequence[int]
+    findings: Sequence[Mapping[str, Findings] | None], pipelines: Sequence[str], rules: RuleOptions, ids: Sequence[int]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Rows of predictions by pipeline and kind of box."""
     tables: dict[str, dict[str, np.ndarray]] = {}
     for pipeline in pipelines:
-        mine = [None if one is None else one[pipeline] for one in found]
+        mine = [None if one is None else one[pipeline] for one in findings]
         kinds: dict[str, np.ndarray] = {}
         for rule in rules:
-            kinds[rule] = rows(mine, rule, ids)
+            kinds[rule] = prediction_rows(mine, rule, ids)
             if RULES[rule].second:
-                second = kinds[f"{rule} bbox2"] = rows(mine, rule, ids, 1)
+                second = kinds[f"{rule} bbox2"] = prediction_rows(mine, rule, ids, 1)
                 kinds[f"{rule} Combine"] = combine(kinds[rule], second)
         tables[pipeline] = kinds
     return tables
 
 
 def _figures(
-    tables: Mapping[str, np.ndarray], found: Sequence[Found | None], truth: GroundTruth, blacklist: Sequence[int]
+    tables: Mapping[str, np.ndarray], findings: Sequence[Findings | None], truth: GroundTruth, blacklist: Sequence[int]
 ) -> Figures:
     errors = {kind: evaluate_predictions(table, truth, blacklist=blacklist) for kind, table in tables.items()}
     cls = next(iter(errors.values())).cls  # the same with every first box
-    hits = sum(one is not None and _points(one, entry.boxes) for one, entry in zip(found, truth))
+    hits = sum(one is not None and one.points_into(entry.boxes) for one, entry in zip(findings, truth))
     return Figures(1 - cls[0], hits / len(truth), cls, {kind: error.clsloc for kind, error in errors.items()})
-
-
-def _points(found: Found, boxes: np.ndarray) -> bool:
-    """Whether the peak lies in one of the boxes, the last pixels included."""
-    if found.peak is None:
-        return False
-    x, y = found.peak
-    return bool(((boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])).any())
 
 
 def _write(folder: Path, tables: Mapping[str, Mapping[str, np.ndarray]]) -> None:
@@ -284,25 +221,3 @@ def _write(folder: Path, tables: Mapping[str, Mapping[str, np.ndarray]]) -> None
     for pipeline, kinds in tables.items():
         for kind, table in kinds.items():
             write_predictions(folder / f"{pipeline}-{kind.replace(' ', '-')}.txt", table)
-
-
-@contextmanager
-def _bar(total: int, wanted: bool) -> Iterator[Advance]:
-    """A bar on stderr where somebody watches; bad pictures are said as they come."""
-    if not wanted:
-        yield lambda path, error: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        row = bar.add_task("evaluating", total=total)
-
-        def advance(path: Path, error: str) -> None:
-            bar.advance(row)
-            if error:
-                console.print(f"camcompat: {error}", markup=False, highlight=False, soft_wrap=True)
-
-        yield advance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from camcompat.cam.session import allowed_cores
+from camcompat.jobs.job import Chunk, Record, Task, Worker
 from camcompat.jobs.pictures import Picture
-from camcompat.jobs.worker import Chunk, Record, Task, Worker
 from prototxt.errors import CamcompatError
 
 __all__ = ["ENGINES"]
@@ -33,18 +34,23 @@ def local(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[Re
         worker = Worker(task)
         yield from (worker(chunk) for chunk in chunks)
         return
-    task = replace(task, threads=task.threads or max(1, allowed_cores() // workers))
+    task = _shared(task, workers)
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _open, (task,))
     try:
         yield from _in_order(lambda chunk: pool.submit(_work, chunk), chunks, workers * _AHEAD)
     except BrokenProcessPool:
         raise CamcompatError(
             "a worker process ended without a word (out of memory?)",
-            where="map_pictures",
+            where="workers",
             remedy="run it again with fewer workers: it goes on where it stopped",
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _shared(task: Task, workers: int) -> Task:
+    """The task as each of several workers gets it: with its share of the cores, and a model that it opens itself."""
+    return replace(task, threads=task.threads or max(1, allowed_cores() // workers), opened=None)
 
 
 def _in_order(
@@ -77,9 +83,9 @@ def on_ray(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[R
         import ray
     except ImportError:
         raise CamcompatError(
-            "the engine ray needs the package ray", where="map_pictures", remedy='pip install "camcompat[ray]"'
+            "the engine ray needs the package ray", where="workers", remedy='pip install "camcompat[ray]"'
         ) from None
-    task = replace(task, threads=task.threads or max(1, allowed_cores() // workers))
+    task = _shared(task, workers)
     started = not ray.is_initialized()
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -98,7 +104,7 @@ def on_ray(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[R
             yield [_record(row) for row in group]
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise CamcompatError(f"Ray failed: {reason}", where="map_pictures", remedy="check the cluster") from error
+        raise CamcompatError(f"Ray failed: {reason}", where="workers", remedy="check the cluster") from error
     finally:
         if started:
             ray.shutdown()
@@ -108,8 +114,8 @@ def _rows(chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
     return [
         {
             "number": number,
-            "paths": [str(picture.path) for picture in chunk],
-            "names": [picture.name for picture in chunk],
+            "paths": [os.fsencode(picture.path) for picture in chunk],  # columns of text take UTF-8 only
+            "names": [os.fsencode(picture.name) for picture in chunk],
         }
         for number, chunk in enumerate(chunks)
     ]
@@ -122,16 +128,16 @@ class _RayWorker:
         self.worker = Worker(task)
 
     def __call__(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        chunk = [Picture(Path(path), name) for path, name in zip(row["paths"], row["names"], strict=True)]
+        chunk = [_picture(path, name) for path, name in zip(row["paths"], row["names"], strict=True)]
         return [{"number": row["number"], **_columns(record)} for record in self.worker(chunk)]
 
 
 def _columns(record: Record) -> dict[str, Any]:
     return {
-        "path": str(record.picture.path),
-        "name": record.picture.name,
+        "path": os.fsencode(record.picture.path),
+        "name": os.fsencode(record.picture.name),
         "result": json.dumps(record.result),
-        "error": record.error,
+        "error": json.dumps(record.error and [record.error.message, record.error.where, record.error.remedy]),
         "suffixes": list(record.files),
         "data": list(record.files.values()),
     }
@@ -139,7 +145,15 @@ def _columns(record: Record) -> dict[str, Any]:
 
 def _record(row: dict[str, Any]) -> Record:
     files = dict(zip(row["suffixes"], row["data"], strict=True))
-    return Record(Picture(Path(row["path"]), row["name"]), json.loads(row["result"]), row["error"], files)
+    error = None
+    if told := json.loads(row["error"]):
+        message, where, remedy = told
+        error = CamcompatError(message, where=where, remedy=remedy)
+    return Record(_picture(row["path"], row["name"]), json.loads(row["result"]), error, files)
+
+
+def _picture(path: bytes, name: bytes) -> Picture:
+    return Picture(Path(os.fsdecode(path)), os.fsdecode(name))
 
 
 ENGINES: dict[str, Callable[[Task, Sequence[Chunk], int], Iterator[list[Record]]]] = {"local": local, "ray": on_ray}

@@ -1,27 +1,26 @@
-"""The results of a job as a file that grows: JSON lines, a header first, so that a job can go on where it stopped."""
+"""What became of the pictures of a job, as a file that grows, so that a job that was stopped goes on where it was."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
+from camcompat.jobs.job import Record
 from camcompat.jobs.pictures import Picture
-from camcompat.jobs.worker import Record
 from prototxt.errors import CamcompatError
-from weights.atomic import replacing
+from weights.atomic import make_folder, replacing
 
 __all__ = ["Journal", "stamp"]
 
-NAME = "results.jsonl"
+Kind = TypeVar("Kind", bound="Journal")
 
 
 def stamp(picture: Picture) -> dict[str, int]:
-    """Size and time of a picture: whether it is still the one that was mapped."""
+    """Return size and time of a picture: whether it is still the one that was read."""
     try:
         status = picture.path.stat()
     except OSError:
@@ -29,104 +28,122 @@ def stamp(picture: Picture) -> dict[str, int]:
     return {"bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-class Journal:
-    """`results.jsonl` of a folder; while a job runs, `results.jsonl.part`.
+class Journal(ABC):
+    """JSON lines: a header, which says what decides about the results, then a line per picture. A context.
+
+    Lines are added as pictures are done. Whoever is killed loses those of one chunk; a line that was cut off is dropped
+    when the file is opened again. Each kind of job says in a class of its own what a line holds.
 
     Args:
-        folder: where the results go.
-        header: what decides about the results; a journal with another header is another job's.
+        path: the file; None: nothing is kept beyond this run.
+        header: its first item says which kind of journal it is.
+        earlier: a finished journal, whose results count too.
         force: forget what is there.
 
     Raises:
-        CamcompatError: the folder holds the results of another job, or what is there is no journal.
+        CamcompatError: a file that is no such journal, or the journal of a job with other results.
     """
 
-    def __init__(self, folder: Path, header: Mapping[str, Any], *, force: bool = False) -> None:
-        self.folder, self.header = folder, json.loads(json.dumps(header))
-        self.path, self.part = folder / NAME, folder / f"{NAME}.part"
-        self.entries: dict[str, dict[str, Any]] = {}
-        if not force:
-            for path in (self.path, self.part):
-                self.entries.update(self._read(path))
-        with replacing(self.part) as temporary:
-            temporary.write_text(self._lines(self.entries.values()), encoding="utf-8")
-        self._stream = self.part.open("a", encoding="utf-8")
+    SEPARATORS: ClassVar = (", ", ": ")
+    KEYS: ClassVar[tuple[str, ...]] = ("picture",)
+    """What every line holds."""
 
-    def _read(self, path: Path) -> dict[str, dict[str, Any]]:
-        if not path.exists():
-            return {}
-        lines = path.read_text(encoding="utf-8").split("\n")
-        lines.pop()  # what follows the last line end was cut off in the middle
+    def __init__(
+        self, path: Path | None, header: Mapping[str, Any], *, earlier: Path | None = None, force: bool = False
+    ) -> None:
+        self.path = path
+        self.header: dict[str, Any] = json.loads(json.dumps(header))
+        self.entries: dict[str, dict[str, Any]] = {}
+        self._stream = None
+        if path is None:
+            return
+        if earlier is not None and not force:
+            self._read(earlier)
+        whole = 0 if force else self._read(path)
+        self._stream = path.open("ab")
+        self._stream.truncate(whole)
+        if not whole:
+            self._write([self.header])
+
+    @abstractmethod
+    def entry(self, record: Record) -> dict[str, Any] | None:
+        """Return the line of a picture; None for one that is not written down, to be tried again."""
+
+    @abstractmethod
+    def foreign(self, path: Path) -> CamcompatError:
+        """Return the error for a file that is no journal of this kind."""
+
+    @abstractmethod
+    def other(self, path: Path, changed: Mapping[str, tuple[Any, Any]]) -> CamcompatError:
+        """Return the error for the journal of another job: keys of the header → what they were and are."""
+
+    def lines(self, entries: Iterable[Mapping[str, Any]]) -> bytes:
+        """Return entries as they stand in the file."""
+        return b"".join(json.dumps(entry, separators=self.SEPARATORS).encode() + b"\n" for entry in entries)
+
+    def _read(self, path: Path) -> int:
+        """Take in what is there; the number of bytes up to the end of the last whole line."""
+        data = path.read_bytes() if path.exists() else b""
+        if self.lines([self.header]).startswith(data):  # there is none, or it was killed when it had just begun
+            return 0
+        whole = data.rfind(b"\n") + 1
+        kind, *_ = self.header.items()
         try:
-            header, *rows = (json.loads(line) for line in lines)
-            found = {str(row["picture"]): row for row in rows}
-        except (ValueError, KeyError, TypeError):
-            remedy = "choose another folder, or --force to begin anew"
-            raise CamcompatError("is no list of results", where=str(path), remedy=remedy) from None
-        changed = [key for key in {**self.header, **header} if self.header.get(key) != header.get(key)]
-        if changed:
-            what = ", ".join(f"{key} was {header.get(key)!r}, now {self.header.get(key)!r}" for key in changed)
-            remedy = "choose another folder for this run, or --force to begin anew"
-            raise CamcompatError(f"holds the results of another run: {what}", where=str(path), remedy=remedy)
-        return found
+            header, *entries = (json.loads(line) for line in data[:whole].splitlines())
+            foreign = kind not in header.items() or not all(entry.keys() >= {*self.KEYS} for entry in entries)
+        except (ValueError, AttributeError):
+            foreign = True
+        if foreign:
+            raise self.foreign(path)
+        both = {key: (header.get(key), self.header.get(key)) for key in {**self.header, **header}}
+        if changed := {key: (was, now) for key, (was, now) in both.items() if was != now}:
+            raise self.other(path, changed)
+        self.entries.update({str(entry["picture"]): entry for entry in entries})
+        return whole
 
     def done(self, picture: Picture) -> bool:
-        """Whether the picture was mapped, has not changed since, and its files are still there."""
+        """Whether the picture was done, has not changed since, and its files are still there."""
         entry = self.entries.get(str(picture.path))
-        if entry is None or entry.get("error") or entry.get("stamp") != stamp(picture):
+        now = stamp(picture)
+        if self.path is None or entry is None or entry.get("error") or not now:
             return False
-        return all((self.folder / name).exists() for name in entry.get("files", ()))
+        if entry.get("stamp") not in (now, [*now.values()]):
+            return False
+        return all((self.path.parent / name).exists() for name in entry.get("files", ()))
 
     def add(self, records: Iterable[Record]) -> None:
         """Write the records' files, then their lines."""
-        lines = []
+        entries = []
         for record in records:
-            names = []
-            for suffix, data in record.files.items():
-                names.append(f"{record.picture.name}{suffix}")
-                target = self.folder / names[-1]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(target) as temporary:
-                    temporary.write_bytes(data)
-            entry: dict[str, Any] = {
-                "picture": str(record.picture.path),
-                "stamp": stamp(record.picture),
-                "files": names,
-            }
-            entry.update({"error": record.error} if record.error else {**record.result, "picture": entry["picture"]})
-            self.entries[str(record.picture.path)] = entry
-            lines.append(entry)
-        self._stream.write("".join(f"{json.dumps(entry)}\n" for entry in lines))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+            if self.path is not None:
+                _write_files(record, self.path.parent)
+            self.entries.pop(str(record.picture.path), None)
+            if (entry := self.entry(record)) is not None:
+                self.entries[str(record.picture.path)] = entry
+                entries.append(entry)
+        self._write(entries)
 
-    def finish(self, pictures: Iterable[Picture]) -> None:
-        """Put the results in the pictures' order under their name, and as a table for spreadsheets beside it."""
-        self._stream.close()
-        entries = [self.entries[str(picture.path)] for picture in pictures]
-        with replacing(self.path) as temporary:
-            temporary.write_text(self._lines(entries), encoding="utf-8")
-        with replacing(self.path.with_suffix(".csv")) as temporary:
-            temporary.write_text(_table(entries), encoding="utf-8", newline="")
-        self.part.unlink()
+    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        if self._stream is not None:
+            self._stream.write(self.lines(entries))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+
+    def __enter__(self: Kind) -> Kind:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def close(self) -> None:
-        """Leave the unfinished journal for the next run."""
-        self._stream.close()
-
-    def _lines(self, entries: Iterable[Mapping[str, Any]]) -> str:
-        return "".join(f"{json.dumps(entry)}\n" for entry in (self.header, *entries))
+        """Leave the journal for the next run."""
+        if self._stream is not None:
+            self._stream.close()
 
 
-def _table(entries: Iterable[Mapping[str, Any]]) -> str:
-    """A row per picture and class; a row with the error where there is none."""
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(["picture", "rank", "class", "label", "score", "boxes (x y width height)", "error"])
-    for entry in entries:
-        if entry.get("error"):
-            writer.writerow([entry["picture"], "", "", "", "", "", entry["error"]])
-        for rank, found in enumerate(entry.get("classes", ()), 1):
-            boxes = ";".join(" ".join(map(str, box)) for box in found.get("boxes", ()))
-            writer.writerow([entry["picture"], rank, found["class"], found["label"], found["score"], boxes, ""])
-    return stream.getvalue()
+def _write_files(record: Record, folder: Path) -> None:
+    for suffix, data in record.files.items():
+        target = folder / f"{record.picture.name}{suffix}"
+        make_folder(target.parent)
+        with replacing(target) as temporary:
+            temporary.write_bytes(data)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from camcompat.jobs.engines import ENGINES
-from camcompat.jobs.journal import Journal
-from camcompat.jobs.pictures import find_pictures
-from camcompat.jobs.worker import Record, Task
-from prototxt.errors import CamcompatError, printable
-from weights.atomic import make_folder
+import numpy as np
+
+from camcompat.jobs.job import Record, Task
+from camcompat.jobs.journal import Journal, stamp
+from camcompat.jobs.pictures import Picture, find_pictures
+from camcompat.jobs.runner import check_workers, run_job
+from prototxt.errors import CamcompatError
+from weights.atomic import make_folder, replacing
 from weights.downloads.verify_file import digests_of
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from camcompat.cam.model import Model
+    from camcompat.cam.result import Result
     from camcompat.cam.session import Provider
 
 __all__ = ["Summary", "map_pictures"]
@@ -83,56 +89,119 @@ def map_pictures(
     """
     from camcompat.loading import load
 
-    if engine not in ENGINES:
-        raise CamcompatError(f"engine is {engine!r}", where="map_pictures", remedy=f"use {' or '.join(ENGINES)}")
-    if workers < 1 or batch_size < 1:
-        found = f"workers is {workers}, batch_size {batch_size}"
-        raise CamcompatError(found, where="map_pictures", remedy="use 1 or more")
+    check_workers(engine, workers, batch_size, where="map_pictures")
     providers = [providers] if isinstance(providers, str) else providers
     every = find_pictures(pictures, recursive=recursive)
     network = load(model, threads=1, providers=providers)
     network.stream([], **options)  # what is wrong with an option is wrong with every picture: said before any
     source = Path(network.source).absolute()
-    task = Task(str(source), options, draw=draw, maps=maps, providers=providers)
+    task = MapTask(model=str(source), options=options, draw=draw, maps=maps, providers=providers)
     folder = Path(out)
     make_folder(folder)
     header = {"camcompat": 1, "model": source.name, "sha256": digests_of(source, ())["sha256"], **task.described()}
-    journal = Journal(folder, header, force=force)
-    try:
-        todo = [picture for picture in every if not journal.done(picture)]
-        chunks = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
-        with _bar(len(every), len(every) - len(todo), progress) as advance:
-            for records in ENGINES[engine](task, chunks, min(workers, max(1, len(chunks)))):
-                journal.add(records)
-                advance(records)
+    with Results(folder, header, force=force) as journal:
+        how: dict[str, Any] = {"engine": engine, "workers": workers, "batch_size": batch_size, "progress": progress}
+        records = run_job(task, every, journal, verb="mapping", **how)
         journal.finish(every)
-    finally:
-        journal.close()
-    errors = {picture.path: str(journal.entries[str(picture.path)].get("error", "")) for picture in todo}
-    bad = tuple((path, error) for path, error in errors.items() if error)
-    return Summary(len(todo) - len(bad), len(every) - len(todo), bad, journal.path)
+    bad = tuple((record.picture.path, str(record.error)) for record in records if record.error)
+    return Summary(len(records) - len(bad), len(every) - len(records), bad, journal.results)
 
 
-@contextmanager
-def _bar(total: int, done: int, wanted: bool) -> Iterator[Callable[[Sequence[Record]], None]]:
-    """A bar on stderr where somebody watches; bad pictures are said above it as they come, or at once without it."""
-    if not wanted:
-        yield lambda records: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+@dataclass(frozen=True, kw_only=True)
+class MapTask(Task):
+    """Maps of every picture.
 
-    console = Console(stderr=True)
-    columns = (TextColumn("mapping"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        row = bar.add_task("mapping", total=total, completed=done)
+    Attributes:
+        options: of the call (``top``, ``classes``, ``pipeline``, ``crops``, ``boxes``).
+        draw: whether the overlays are drawn.
+        maps: whether the maps are kept as arrays.
+    """
 
-        def advance(records: Sequence[Record]) -> None:
-            bar.advance(row, len(records))
-            for record in records:
-                if record.error:
-                    console.print(
-                        f"camcompat: {printable(record.error)}", markup=False, highlight=False, soft_wrap=True
-                    )
+    options: Mapping[str, Any] = field(default_factory=dict)
+    draw: bool = True
+    maps: bool = False
 
-        yield advance
+    def described(self) -> dict[str, Any]:
+        """Return what decides about the results: two runs of one description give the same."""
+        given = {key: value for key, value in self.options.items() if value is not None}
+        # Another provider rounds otherwise.
+        on = {"providers": [x if isinstance(x, str) else [*x] for x in self.providers]} if self.providers else {}
+        return {"draw": self.draw, "maps": self.maps, **on, **given}
+
+    def fill(self, model: Model, pictures: Sequence[tuple[Record, Image.Image]]) -> None:
+        """Which picture the network cannot take shows one by one."""
+        try:
+            results = list(model.stream([image for _, image in pictures], **self.options))
+        except CamcompatError as error:
+            if len(pictures) > 1:
+                for picture in pictures:
+                    self.fill(model, [picture])
+            else:
+                record = pictures[0][0]
+                where = f"{record.picture.path}: {error.where}" if error.where else str(record.picture.path)
+                record.error = CamcompatError(error.message, where=where, remedy=error.remedy)
+        else:
+            for (record, _), result in zip(pictures, results, strict=True):
+                self._keep(record, result)
+
+    def _keep(self, record: Record, result: Result) -> None:
+        record.result = result.as_dict()
+        if self.draw:
+            stream = io.BytesIO()
+            result.figure().save(stream, "PNG")
+            record.files["-cam.png"] = stream.getvalue()
+        if self.maps:
+            stream = io.BytesIO()
+            np.savez_compressed(stream, maps=result.maps, classes=result.classes, scores=result.scores)
+            record.files["-maps.npz"] = stream.getvalue()
+
+
+class Results(Journal):
+    """``results.jsonl`` of a folder, and a table beside it; while a job runs, ``results.jsonl.part``."""
+
+    def __init__(self, folder: Path, header: Mapping[str, Any], *, force: bool) -> None:
+        self.results = folder / "results.jsonl"
+        super().__init__(folder / "results.jsonl.part", header, earlier=self.results, force=force)
+
+    def entry(self, record: Record) -> dict[str, Any]:
+        picture = str(record.picture.path)
+        entry: dict[str, Any] = {
+            "picture": picture,
+            "stamp": stamp(record.picture),
+            "files": [f"{record.picture.name}{suffix}" for suffix in record.files],
+        }
+        return {**entry, **({"error": str(record.error)} if record.error else record.result), "picture": picture}
+
+    def foreign(self, path: Path) -> CamcompatError:
+        remedy = "choose another folder, or --force to begin anew"
+        return CamcompatError("is no list of results", where=str(path), remedy=remedy)
+
+    def other(self, path: Path, changed: Mapping[str, tuple[Any, Any]]) -> CamcompatError:
+        what = ", ".join(f"{key} was {was!r}, now {now!r}" for key, (was, now) in changed.items())
+        remedy = "choose another folder for this run, or --force to begin anew"
+        return CamcompatError(f"holds the results of another run: {what}", where=str(path), remedy=remedy)
+
+    def finish(self, pictures: Iterable[Picture]) -> None:
+        """Put the results in the pictures' order under their name, and as a table for spreadsheets beside it."""
+        self.close()
+        entries = [self.entries[str(picture.path)] for picture in pictures]
+        with replacing(self.results) as temporary:
+            temporary.write_bytes(self.lines([self.header, *entries]))
+        with replacing(self.results.with_suffix(".csv")) as temporary:
+            temporary.write_bytes(_table(entries).encode("utf-8", "backslashreplace"))  # of names that are no UTF-8
+        if self.path is not None:
+            self.path.unlink()
+
+
+def _table(entries: Iterable[Mapping[str, Any]]) -> str:
+    """A row per picture and class; a row with the error where there is none."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(["picture", "rank", "class", "label", "score", "boxes (x y width height)", "error"])
+    for entry in entries:
+        if entry.get("error"):
+            writer.writerow([entry["picture"], "", "", "", "", "", entry["error"]])
+        for rank, chosen in enumerate(entry.get("classes", ()), 1):
+            boxes = ";".join(" ".join(map(str, box)) for box in chosen.get("boxes", ()))
+            writer.writerow([entry["picture"], rank, chosen["class"], chosen["label"], chosen["score"], boxes, ""])
+    return stream.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,10 @@ from PIL import Image
 
 from prototxt.errors import CamcompatError
 
-__all__ = ["Picture", "find_pictures"]
+__all__ = ["Picture", "find_pictures", "short_name"]
+
+_LONGEST = 240
+"""Bytes of a result's name without its suffix: file systems take 255 with it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def find_pictures(words: Sequence[str | os.PathLike[str]], *, recursive: bool = 
     found: dict[Path, Picture] = {}
     for word in words:
         for picture in _expanded(Path(word), recursive):
-            found.setdefault(picture.path.absolute(), picture)
+            found.setdefault(picture.path.absolute(), Picture(picture.path, short_name(picture.name)))
     names: dict[str, Picture] = {}
     for picture in found.values():
         other = names.setdefault(picture.name, picture)
@@ -61,6 +65,22 @@ def find_pictures(words: Sequence[str | os.PathLike[str]], *, recursive: bool = 
                 remedy="name the folder above them, or map them in two runs",
             )
     return list(found.values())
+
+
+def short_name(name: str) -> str:
+    """Return a name that a file system takes with a suffix behind it: cut, with a digest that keeps it apart.
+
+    >>> short_name("folder/cup"), len(short_name("folder/" + 250 * "x"))
+    ('folder/cup', 247)
+    """
+    folder, slash, last = name.rpartition("/")
+    data = os.fsencode(last)
+    if len(data) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    while len(os.fsencode(last)) > _LONGEST - 9:
+        last = last[:-1]
+    return f"{folder}{slash}{last}~{digest}"
 
 
 def _expanded(word: Path, recursive: bool) -> list[Picture]:

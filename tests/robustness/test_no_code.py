@@ -107,7 +107,7 @@ TEMPORARY = {
     "converters/onnx_backend/probe.py": "a copy for one session, in a temporary folder",
     "camcompat/verification/oracles/peers.py": "what a peer in another process is fed, in a temporary folder",
     "camcompat/verification/oracles/peer_worker.py": "its answer, in a temporary folder",
-    "camcompat/jobs/worker.py": "into memory; the journal renames",
+    "camcompat/jobs/mapping.py": "into memory; the journal renames",
     "camcompat/benchmark/nets.py": "nets made for one run, in a temporary folder",
 }
 """Files that write in place, and why they may."""

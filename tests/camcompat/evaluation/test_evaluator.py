@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from camcompat.boxes import Box
 from camcompat.commands.evaluate import command
 from camcompat.conversion.converter import convert_model
 from camcompat.evaluation import evaluate, ilsvrc_classes, read_predictions
-from camcompat.evaluation.found import Found, rows
+from camcompat.evaluation.findings import Findings, prediction_rows
 from converters import to_onnx
 from prototxt.errors import CamcompatError
 from weights.models import find
@@ -50,8 +51,8 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def found(*classes: int, boxes: tuple[tuple[Box, ...], ...]) -> Found:
-    return Found(classes, (0.5,) * len(classes), (1, 2), {"dt-box": boxes, "paper": boxes})
+def found(*classes: int, boxes: tuple[tuple[Box, ...], ...]) -> Findings:
+    return Findings(classes, (0.5,) * len(classes), (1, 2), {"dt-box": boxes, "paper": boxes})
 
 
 def test_rows_of_predictions() -> None:
@@ -60,9 +61,9 @@ def test_rows_of_predictions() -> None:
     none = [-1, 0, 0, 0, 0]
     first = [103, 1, 2, 11, 22, 100, 7, 8, 16, 18, 101, 0, 0, 0, 0, *none, *none]
     second = [103, 3, 6, 5, 14, 100, 7, 8, 16, 18, 101, 0, 0, 0, 0, *none, *none]
-    assert rows([one, None], "dt-box", ids).tolist() == [first, none * 5]
-    assert rows([one], "dt-box", ids, 1).tolist() == [second]
-    assert rows([one], "paper", ids)[0, :10].tolist() == [103, 1, 2, 10, 21, 100, 7, 8, 15, 17]
+    assert prediction_rows([one, None], "dt-box", ids).tolist() == [first, none * 5]
+    assert prediction_rows([one], "dt-box", ids, 1).tolist() == [second]
+    assert prediction_rows([one], "paper", ids)[0, :10].tolist() == [103, 1, 2, 10, 21, 100, 7, 8, 15, 17]
 
 
 def test_figures_are_those_of_the_networks_results(cam_file: CamFile, pictures: Path) -> None:
@@ -121,6 +122,27 @@ def test_a_stopped_evaluation_goes_on(cam_file: CamFile, pictures: Path, monkeyp
 def _noted(images: list[Any], asked: list[str]) -> list[Any]:
     asked += ["picture"] * len(images)
     return images
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_workers_find_the_same(engine: str, cam_file: CamFile, pictures: Path) -> None:
+    """In other processes too the model is the one that was given: with its recipe, labels and providers."""
+    if engine == "ray":
+        pytest.importorskip("ray")
+    truth = pictures.parent / "truth.csv"
+    (pictures / os.fsdecode(b"caf\xe9.png")).write_bytes((pictures / "0.png").read_bytes())
+    for extra in range(4, 12):
+        (pictures / f"{extra}.png").write_bytes((pictures / f"{extra % 2}.png").read_bytes())
+        truth.write_text(f"{truth.read_text()}\n{extra}.png,{extra % 7},0,0,159,119")
+    model = camcompat.load(cam_file(), preprocess={"scale": 0.5})
+    alone = evaluate(model, [pictures], truth, journal=pictures.parent / "one.jsonl")
+    several = evaluate(model, [pictures], truth, journal=pictures.parent / "two.jsonl", workers=2, engine=engine)
+    assert several == alone and alone.pictures == 12 and len(alone.bad) == 1
+    assert alone.unknown == (str(pictures / os.fsdecode(b"caf\xe9.png")),)
+    assert (pictures.parent / "one.jsonl").read_bytes() == (pictures.parent / "two.jsonl").read_bytes()
+    for options, told in (({"workers": 0}, "workers is 0"), ({"engine": "abacus"}, "engine is 'abacus'; use local or")):
+        with pytest.raises(CamcompatError, match=told):
+            evaluate(model, [pictures], truth, **options)
 
 
 def test_journals_of_other_evaluations(cam_file: CamFile, pictures: Path) -> None:
@@ -269,6 +291,7 @@ def test_the_command_prints_a_table_and_notes(run: Run, tmp_path: Path) -> None:
     [
         (["--predictions", "p.txt"], "give the --truth"),
         (["--predictions", "p.txt", "--truth", "t.csv", "--pipeline", "plain"], "--pipeline does not go with"),
+        (["--predictions", "p.txt", "--truth", "t.csv", "--workers", "2"], "--workers does not go with"),
         (["net.onnx", "--predictions", "p.txt", "--truth", "t.csv"], "give --predictions, or a MODEL"),
         (["--truth", "t.csv"], "give PICTURES and their --truth"),
         (["--rule", "paper", "--thresholds", "20", "100", "110"], "--thresholds is an option of --rule dt-box"),

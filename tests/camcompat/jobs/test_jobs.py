@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,9 @@ from PIL import Image
 
 import camcompat
 from camcompat.conversion.metadata import description
+from camcompat.jobs.job import Worker
 from camcompat.jobs.mapping import map_pictures
 from camcompat.jobs.pictures import find_pictures
-from camcompat.jobs.worker import Worker
 from converters import to_onnx
 from prototxt.errors import CamcompatError
 from weights.models import find
@@ -158,3 +161,64 @@ def test_another_provider_is_another_job(onnx: Path, folder: Path, tmp_path: Pat
     with pytest.raises(CamcompatError, match="this onnxruntime has no 'abacus'"):
         map_pictures(onnx, [folder], tmp_path / "other", providers=["abacus"])
     assert not (tmp_path / "other").exists()
+
+
+STRANGE = [
+    b"caf\xe9.jpg",
+    b"\xff\xfe.jpg",
+    "é ü.jpg".encode(),
+    b"two\nlines.jpg",
+    b'tab\t"quoted", comma.jpg',
+    b"-dash.jpg",
+]
+STRANGE += [b"x" * 250 + b".jpg", b"x" * 249 + b"y.jpg", rb"back\xe9slash.jpg"]
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """Pictures whose names are all that a file system takes."""
+    place = tmp_path / "strange"
+    place.mkdir()
+    source = next((MODEL.folder / "pictures").glob("*.jpg"))
+    for name in STRANGE:
+        try:
+            shutil.copy(source, os.fsencode(place) + b"/" + name)
+        except OSError:
+            pytest.skip("this file system takes no such names")
+    return place
+
+
+def test_any_name_of_a_file_is_mapped_listed_and_found_again(onnx: Path, strange: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = map_pictures(onnx, [strange], out, top=1)
+    assert (done.mapped, done.bad) == (len(STRANGE), ())
+    paths = {os.fsencode(str(entry["picture"])) for entry in entries(out)}
+    assert paths == {os.fsencode(strange) + b"/" + name for name in STRANGE}
+    assert len(list(out.glob("*-cam.png"))) == len(STRANGE)
+    with (out / "results.csv").open(encoding="utf-8", newline="") as stream:
+        names = [Path(row["picture"]).name for row in csv.DictReader(stream)]
+    assert "caf\\udce9.jpg" in names and "two\nlines.jpg" in names and 'tab\t"quoted", comma.jpg' in names
+    again = map_pictures(onnx, [strange], out, top=1)
+    assert (again.mapped, again.before) == (0, len(STRANGE))
+    two = map_pictures(onnx, [strange], tmp_path / "two", top=1, workers=2, batch_size=2)
+    assert two.mapped == len(STRANGE) and everything(tmp_path / "two") == everything(out)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_any_name_of_a_file_goes_through_the_terminal(
+    form: list[str], encoding: str, onnx: Path, strange: Path, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "CAMCOMPAT_OFFLINE": "1"}
+    pictures = [os.fsencode(strange) + b"/" + name for name in STRANGE[:7]]
+    for targets in ([os.fsencode(strange)], pictures, [b"--", b"missing\xe9.jpg", pictures[0]]):
+        place = tmp_path / f"out{len(targets)}"
+        words = [sys.executable, "-m", "camcompat", "cam", str(onnx), "--top", "1", "-o", str(place), *form, *targets]
+        done = subprocess.run(words, env=environment, capture_output=True, timeout=120)
+        assert b"Traceback" not in done.stderr and done.returncode == (b"--" in targets), done.stderr.decode()
+        if targets == pictures and form == ["--json"]:
+            lines = done.stdout.decode().splitlines()
+            assert [os.fsencode(json.loads(line)["picture"]) for line in lines] == pictures
+        if targets == pictures and not form:
+            assert rb"caf\udce9.jpg" in done.stdout
+    assert rb"missing\udce9.jpg" in done.stderr

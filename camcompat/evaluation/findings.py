@@ -1,4 +1,4 @@
-"""What a network found in one picture, as far as an evaluation needs it, and rows of predictions made of that."""
+"""What a network finds in one picture, as far as an evaluation needs it, and rows of predictions made of that."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from camcompat.boxes import Rule
     from camcompat.cam.result import Result
 
-__all__ = ["Found", "look", "rows"]
+__all__ = ["Findings", "prediction_rows"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """One pipeline's findings in one picture.
+class Findings:
+    """What one pipeline found in one picture.
 
     Attributes:
         classes: up to five, the best first.
@@ -40,10 +40,11 @@ class Found:
         return asdict(self)
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Found:
-        """Return what ``as_dict`` gave, after a way through JSON.
+    def from_dict(cls, entry: Mapping[str, Any]) -> Findings:
+        """Return what ``as_dict`` gave, also after a way through JSON.
 
-        >>> Found.of({"classes": [3], "scores": [0.5], "peak": None, "boxes": {"paper": [[[1, 2, 3, 4]]]}}).boxes
+        >>> entry = {"classes": [3], "scores": [0.5], "peak": None, "boxes": {"paper": [[[1, 2, 3, 4]]]}}
+        >>> Findings.from_dict(entry).boxes
         {'paper': ((Box(x=1, y=2, width=3, height=4),),)}
         """
         boxes = {
@@ -53,30 +54,36 @@ class Found:
         peak = entry["peak"]
         return cls(tuple(entry["classes"]), tuple(entry["scores"]), None if peak is None else (peak[0], peak[1]), boxes)
 
+    @classmethod
+    def of(cls, result: Result, rules: Mapping[Rule, Mapping[str, Any]]) -> Findings:
+        """Return those of a result: its classes, the peak of the first, and boxes by rule (with their options)."""
+        heatmap = result.heatmap(0)
+        peak: tuple[int, int] | None = None
+        if heatmap.max() > 0:
+            y, x = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
+            peak = int(x), int(y)
+        boxes: dict[str, tuple[tuple[Box, ...], ...]] = {}
+        for rule, options in rules.items():
+            ruled = replace(result, rule=ChosenRule(rule, tuple(options.items())))
+            boxes[rule] = tuple(tuple(several[:2]) for several in ruled.boxes)
+        return cls(tuple(result.classes.tolist()), tuple(result.scores.tolist()), peak, boxes)
 
-def look(result: Result, rules: Mapping[Rule, Mapping[str, Any]]) -> Found:
-    """Return the findings of a result: its classes, the peak of the first, and boxes by rule (with their options)."""
-    heatmap = result.heatmap(0)
-    peak: tuple[int, int] | None = None
-    if heatmap.max() > 0:
-        y, x = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
-        peak = int(x), int(y)
-    boxes: dict[str, tuple[tuple[Box, ...], ...]] = {}
-    for rule, options in rules.items():
-        ruled = replace(result, rule=ChosenRule(rule, tuple(options.items())))
-        boxes[rule] = tuple(tuple(several[:2]) for several in ruled.boxes)
-    classes, scores = result.classes.tolist(), result.scores.tolist()
-    return Found(tuple(classes), tuple(scores), peak, boxes)
+    def points_into(self, boxes: np.ndarray) -> bool:
+        """Whether the peak lies in one of the boxes (n, 4), x1 y1 x2 y2, the last pixels included."""
+        if self.peak is None:
+            return False
+        x, y = self.peak
+        return bool(((boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])).any())
 
 
-def rows(found: Sequence[Found | None], rule: str, ids: Sequence[int], which: int = 0) -> np.ndarray:
+def prediction_rows(findings: Sequence[Findings | None], rule: str, ids: Sequence[int], which: int = 0) -> np.ndarray:
     """Return rows of predictions, as ``evaluate_predictions`` takes them.
 
     Each rule says what its corners are (``BoxRule.corners``): dt-box's are the release's, x2 = x + width. A class
     without any box gets 0 0 0 0; one without a second box its first again (the release's script stops there).
 
     Args:
-        found: of each picture; None for one that could not be read: its guesses match nothing.
+        findings: of each picture; None for one that could not be read: its guesses match nothing.
         rule: which boxes.
         ids: the number of each class of the network.
         which: 0, the first box of each class, or 1, the second.
@@ -84,8 +91,8 @@ def rows(found: Sequence[Found | None], rule: str, ids: Sequence[int], which: in
     Returns:
         (N, 25) float64.
     """
-    table = np.tile(NONE, (len(found), GUESSES))
-    for row, one in zip(table, found):
+    table = np.tile(NONE, (len(findings), GUESSES))
+    for row, one in zip(table, findings):
         if one is None:
             continue
         for guess, (index, boxes) in enumerate(zip(one.classes, one.boxes[rule])):
