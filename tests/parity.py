@@ -38,7 +38,7 @@ def _torch(prototxt, caffemodel, inputs, outputs, tmp, options):
     import torch
 
     net = converters.to_torch(prototxt, caffemodel, outputs=outputs, **options)
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # its blocked sums round otherwise on each CPU
         result = net(*(torch.from_numpy(x) for x in inputs))
     result = result if isinstance(result, dict) else {outputs[0]: result}
     return {name: x.detach().numpy() for name, x in result.items()}

@@ -31,7 +31,7 @@ def test_messages_are_read_off_the_source(files: list[Source]) -> None:
     made = errors(files)
     found = {(each.kind, each.message): each.remedy for each in made}
     assert found["DownloadError", "there is no model called ‹name›"].startswith("did you mean")
-    assert found["WeightsError", "it is a zip archive, not weights"].startswith("unpack it")
+    assert "unpack it and give the file inside" in found["WeightsError", "it is ‹what›, not weights"]
     assert ("PrototxtError", "the file is empty") in found
     assert {each.kind for each in made} >= OTHERWISE.keys()
     assert not [each for each in made if each.message.count("‹") != each.message.count("›")]

@@ -41,7 +41,8 @@ def test_cam_nets_are_caffes(name: str, backend: str, shared: Path, tmp_path: Pa
     x = picture(227 if "alexnet" in name else 224)
     found = parity.run(backend, prototxt, converters.Synthetic(), [x], list(wanted), tmp_path)
     for blob, caffe in wanted.items():
-        assert parity.error(found[blob], caffe) <= parity.WHOLE, blob
+        most = parity.SUMS if blob == "prob" else parity.WHOLE  # the softmax of scores that go beyond a hundred
+        assert parity.error(found[blob], caffe) <= most, blob
 
 
 def test_numpy_is_caffes_too(shared: Path, tmp_path: Path) -> None:
