@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import prototxt
-from camcompat.conversion.sources import as_files
+from camcompat.conversion.converter import as_files
 from camcompat.verification.evidence import reference_prototxt
 from camcompat.verification.subject import write_caffemodel
 from converters import Synthetic

@@ -62,9 +62,8 @@ def command(sources: Sequence[str], out: Path | None, cam_models: bool, keep_goi
     --labels, --mean, --resize, --scale and --channels go into the ONNX file, which then needs nothing else to map
     pictures. Models of the catalogue have them already.
     """
-    from camcompat.conversion.converter import FORMATS, convert
+    from camcompat.conversion.converter import FORMATS, as_files, convert
     from camcompat.conversion.metadata import metadata_of
-    from camcompat.conversion.sources import as_files
 
     options.pop("plugin")
     said = metadata_of(**{key: options.pop(key) for key in ("labels", "mean", "resize", "scale", "channels")})

@@ -32,8 +32,8 @@ def command(sources: Sequence[str], as_json: bool, plugin: Any, **options: Any) 
     if len(sources) == 1 and sources[0].lower().endswith(".onnx"):
         _print_onnx(sources[0], as_json)
         return
+    from camcompat.conversion.converter import as_files
     from camcompat.conversion.inspection import inspect
-    from camcompat.conversion.sources import as_files
     from weights.models import find
 
     files: tuple[str | Path | None, str | Path | None] | None = as_files(sources)

@@ -66,7 +66,7 @@ def _shape(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]
 
 def _plugins(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> Sequence[str]:
     for value in values:
-        from converters.lowering.plugin import load_plugin  # which loads every layer, and protobuf
+        from converters.layers.registry import load_plugin  # which loads every layer, and protobuf
 
         load_plugin(value)
     return values

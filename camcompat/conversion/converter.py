@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from converters.lowering.build import NetLike
     from weights.models import Model
 
-__all__ = ["FORMATS", "Artefact", "check_structure", "convert", "convert_model"]
+__all__ = ["FORMATS", "Artefact", "as_files", "check_structure", "convert", "convert_model"]
 
 FORMATS = ("onnx", "torch")
 Origin: TypeAlias = Callable[[], dict[str, Any]]
@@ -250,3 +250,35 @@ def check_structure(path: Path, model: Model) -> None:
     with weights.read(path) as stored:
         blobs = FileBlobs(stored)
         lower(load_net(model.path("prototxt"), blobs=blobs), blobs)
+
+
+WEIGHTS = {".caffemodel", ".h5", ".hdf5"}
+DEFINITIONS = {".prototxt", ".pbtxt", ".txt"}
+
+
+def as_files(words: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """Definition and weights, each None where not given; or None where the words are catalogue names.
+
+    Raises:
+        CamcompatError: files that do not make one net.
+
+    >>> as_files(["net.caffemodel", "deploy.prototxt"])
+    ('deploy.prototxt', 'net.caffemodel')
+    >>> as_files(["net.caffemodel"])
+    (None, 'net.caffemodel')
+    >>> as_files(["googlenet-cam-imagenet"]) is None
+    True
+    """
+    if not any(Path(word).suffix in WEIGHTS | DEFINITIONS or Path(word).is_file() for word in words):
+        for word in words:
+            if Path(word).name != word:  # no model's name holds a slash
+                raise CamcompatError("no such file", where=word, remedy="check the path")
+        return None
+    weights = [word for word in words if Path(word).suffix in WEIGHTS]
+    rest = [word for word in words if word not in weights]
+    if not weights and len(rest) == 2:  # unusual names: the order tells
+        return rest[0], rest[1]
+    if len(weights) > 1 or len(rest) > 1:
+        remedy = "give one prototxt and one caffemodel, a caffemodel alone, or names of the catalogue"
+        raise CamcompatError(f"{len(words)} files are not one net: {', '.join(words)}", remedy=remedy)
+    return (rest[0] if rest else None), (weights[0] if weights else None)

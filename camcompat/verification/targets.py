@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from camcompat.conversion.sources import as_files
+from camcompat.conversion.converter import as_files
 from camcompat.verification.evidence import caffe_runs, has_content_of, reference_prototxt
 from prototxt.errors import CamcompatError
 

@@ -120,7 +120,7 @@ def test_hdf5_of_few_bytes_and_many_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("location", ["/etc/passwd", "../net.data", "a/b", "..\\x", "", ".."])
 def test_onnx_data_elsewhere_is_refused_whatever_onnxruntime_does(location: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    from camcompat.cam.onnx_check import check_onnx
+    from camcompat.cam.session import check_onnx
 
     model = onnx.load_from_string(good())
     tensor = model.graph.initializer[0]

@@ -14,8 +14,8 @@ from small_nets import net
 
 import converters
 from converters.graph.graph import Value
+from converters.layers.registry import load_plugin
 from converters.layers.view import LayerView
-from converters.lowering.plugin import load_plugin
 from converters.ops import Ops
 from prototxt import CamcompatError
 
