@@ -39,5 +39,5 @@ def test_compiled_nets_give_the_modules_numbers(name: str, shared: Path) -> None
     if not shutil.which(os.environ.get("CXX", "g++")):
         pytest.skip("torch.compile needs a C++ compiler, and there is none")
     net, x = _net(name, shared)
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # see parity
+    with torch.no_grad(), parity.without_onednn():
         assert parity.error(torch.compile(net)(x).numpy(), net(x).numpy()) <= 1e-5

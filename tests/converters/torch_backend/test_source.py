@@ -55,7 +55,7 @@ def alone(module: converters.TorchNet) -> torch.nn.Module:
 def run(module: converters.TorchNet, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
     """The written source's outputs by blob."""
     names = list(NetSource(module)._returned()[0])
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # see parity
+    with torch.no_grad(), parity.without_onednn():
         result = alone(module)(*map(torch.from_numpy, inputs))
     assert isinstance(result, dict) or len(names) == 1
     return {name: x.numpy() for name, x in result.items()} if isinstance(result, dict) else {"": result.numpy()}
