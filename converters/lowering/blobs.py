@@ -105,5 +105,5 @@ def blob_source(weights: WeightsLike) -> BlobSource:
         return FileBlobs(weights)
     if not isinstance(weights, BlobSource):
         remedy = "give the path of a caffemodel, a mapping of layer names to arrays, or converters.Synthetic()"
-        raise WeightsError(f"{type(weights).__name__} is no weights", remedy=remedy)
+        raise WeightsError(f"{type(weights).__name__} does not hold weights", remedy=remedy)
     return weights

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from camcompat.verification import oracles as room
+from camcompat.registry import Registry
 from camcompat.verification.judge import Case, Reference, judge
 from camcompat.verification.maps import compare_maps, reference_maps
 from camcompat.verification.report.findings import OracleResult, Status
@@ -112,7 +110,7 @@ class Oracle:
         return Reference(self.name, version, blobs, self.authority, excuse)
 
 
-_ORACLES: dict[str, Oracle] = {}
+ORACLES: Registry[Oracle] = Registry("camcompat.verification.oracles", order=lambda oracle: oracle.place)
 
 Ask = Callable[[Oracle, Inquiry], Iterable[OracleResult]]
 
@@ -123,13 +121,7 @@ def oracle(name: str, *, place: int, authority: bool = False) -> Callable[[Ask],
     A file in this folder that does so is found by itself.
     """
 
-    def register(ask: Ask) -> Oracle:
-        if name in _ORACLES:
-            raise ValueError(f"there is an oracle called {name!r}")
-        _ORACLES[name] = Oracle(name, place, ask, authority)
-        return _ORACLES[name]
-
-    return register
+    return lambda ask: ORACLES.add(Oracle(name, place, ask, authority))
 
 
 def oracles() -> list[Oracle]:
@@ -138,6 +130,4 @@ def oracles() -> list[Oracle]:
     >>> [oracle.name for oracle in oracles()][:2]
     ["Caffe's stored outputs", "the release's cached activations"]
     """
-    for module in iter_modules(room.__path__):
-        import_module(f"{room.__name__}.{module.name}")
-    return sorted(_ORACLES.values(), key=lambda oracle: oracle.place)
+    return list(ORACLES)

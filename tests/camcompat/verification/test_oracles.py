@@ -33,7 +33,7 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def own_oracles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a test registers is gone after it; and no folder of references is at hand."""
-    monkeypatch.setattr(registry, "_ORACLES", {entry.name: entry for entry in oracles()})
+    monkeypatch.setattr(registry.ORACLES, "_entries", {entry.name: entry for entry in oracles()})
     monkeypatch.setenv("CAMCOMPAT_SHARED", str(tmp_path / "nothing"))
 
 
@@ -101,5 +101,5 @@ def test_one_that_confirms_ours_is_believed_against_another(tmp_path: Path) -> N
 
 
 def test_a_name_stands_once() -> None:
-    with pytest.raises(ValueError, match="there is an oracle called 'torch'"):
+    with pytest.raises(ValueError, match="two entries are called 'torch'"):
         oracle("torch", place=99)(lambda self, inquiry: ())

@@ -260,7 +260,7 @@ def test_swapped_arguments(tmp_path: Path) -> None:
 def test_nothing_to_convert() -> None:
     with pytest.raises(ConversionError, match="neither a prototxt nor a caffemodel"):
         converters.to_numpy(None, {"fc": []})
-    with pytest.raises(WeightsError, match="NoneType is no weights"):
+    with pytest.raises(WeightsError, match="NoneType does not hold weights"):
         converters.to_numpy(EMBEDDED / "deploy.prototxt", None)
     with pytest.raises(ConversionError, match="int is no net"):
         converters.to_numpy(3, SHAPES)
