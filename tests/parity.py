@@ -37,10 +37,16 @@ def _numpy(prototxt, caffemodel, inputs, outputs, tmp, options):
 
 
 @contextmanager
-def without_onednn() -> Iterator[None]:
-    """Torch's own convolutions: oneDNN adds up in another order on each kind of CPU, which is not what is compared."""
+def without_onednn(wanted: bool = True) -> Iterator[None]:
+    """Torch's own convolutions: oneDNN adds up in another order on each kind of CPU, which is not what is compared.
+
+    They take a quarter longer, so they are for the nets that need them.
+    """
     import torch
 
+    if not wanted:
+        yield
+        return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "TF32 acceleration")  # what setting the flag says on every CPU
         with torch.backends.mkldnn.flags(enabled=False):
@@ -51,7 +57,7 @@ def _torch(prototxt, caffemodel, inputs, outputs, tmp, options):
     import torch
 
     net = converters.to_torch(prototxt, caffemodel, outputs=outputs, **options)
-    with torch.no_grad(), without_onednn():
+    with torch.no_grad():
         result = net(*(torch.from_numpy(x) for x in inputs))
     result = result if isinstance(result, dict) else {outputs[0]: result}
     return {name: x.detach().numpy() for name, x in result.items()}

@@ -18,6 +18,7 @@ CORPUS = SHARED / "corpus"
 
 # Caffe's own float32 noise: its prob differs from the exact (float64) evaluation of this net by 7.2e-6 already.
 LOOSER = {"dilation8_camvid": parity.SUMS}
+ON_THE_EDGE = {"dilation8_camvid", "openpose_hand"}  # with oneDNN, over it on some CPUs and under it on others
 # Seconds each: run by CI, left out by CAMCOMPAT_FAST=1.
 SLOW = {"dilation8_camvid", "vgg16_places", "bvlc_alexnet", "caffenet_fullconv", "v0_imagenet", "kevinnet48_v1"}
 
@@ -45,7 +46,8 @@ def test_public_nets_are_caffes(name: str, backend: str, tmp_path: Path) -> None
     wanted = {key.split("/", 1)[1]: stored[key] for key in stored if key.startswith(("out/", "mid/"))}
     weights = CORPUS / "weights" / f"{name}.caffemodel" if stored["real_weights"] else converters.Synthetic()
     options = {} if shapes == dict(net.inputs) else {"input_shapes": shapes}
-    found = parity.run(backend, CORPUS / f"{name}.prototxt", weights, inputs, list(wanted), tmp_path, **options)
+    with parity.without_onednn(backend == "torch" and name in ON_THE_EDGE):
+        found = parity.run(backend, CORPUS / f"{name}.prototxt", weights, inputs, list(wanted), tmp_path, **options)
     for blob, caffe in wanted.items():
         assert list(found[blob].shape) == list(stored[f"dims/{blob}"])
         thinned = found[blob].reshape(-1)[:: int(stored[f"stride/{blob}"])]

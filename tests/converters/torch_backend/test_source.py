@@ -26,6 +26,7 @@ SHARED = Path(os.environ.get("CAMCOMPAT_SHARED", Path(__file__).resolve().parent
 DATA = Path(__file__).resolve().parents[2] / "data"
 SLOW = {"dilation8_camvid", "vgg16_places", "bvlc_alexnet", "caffenet_fullconv", "v0_imagenet", "kevinnet48_v1"}
 LOOSER = {"dilation8_camvid": parity.SUMS}  # see test_corpus
+ON_THE_EDGE = {"dilation8_camvid", "openpose_hand"}  # likewise
 CAM_NETS = {
     "googlenet-cam-imagenet": "deploy_googlenetCAM",
     "googlenet-cam-places205": "deploy_googlenetCAM_places205",
@@ -55,7 +56,7 @@ def alone(module: converters.TorchNet) -> torch.nn.Module:
 def run(module: converters.TorchNet, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
     """The written source's outputs by blob."""
     names = list(NetSource(module)._returned()[0])
-    with torch.no_grad(), parity.without_onednn():
+    with torch.no_grad():
         result = alone(module)(*map(torch.from_numpy, inputs))
     assert isinstance(result, dict) or len(names) == 1
     return {name: x.numpy() for name, x in result.items()} if isinstance(result, dict) else {"": result.numpy()}
@@ -83,7 +84,8 @@ def test_the_source_of_public_nets_gives_caffes_outputs(name: str) -> None:
     inputs = [(rng.standard_normal(shape) * 50).astype(np.float32) for shape in shapes.values()]
     weights = corpus / "weights" / f"{name}.caffemodel" if stored["real_weights"] else converters.Synthetic()
     module = _module(corpus / f"{name}.prototxt", weights, input_shapes=shapes)
-    found = run(module, inputs)
+    with parity.without_onednn(name in ON_THE_EDGE):
+        found = run(module, inputs)
     wanted = {key[4:]: stored[key] for key in stored if key.startswith("out/")}
     assert set(found) in (set(wanted), {""})
     for blob, caffe in wanted.items():
